@@ -1,0 +1,1 @@
+"""Pulumi components that turn a typed stack file into running model servers."""
