@@ -1,0 +1,82 @@
+"""LaunchConfig: everything the agent needs to start one engine, and nothing it would have to decide.
+
+Written by the planner, named by its digest, read by `plinth-runtime serve`. Secrets never appear here, only the path of
+the file that holds their hashes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from plinth_runtime.contract.base import Document
+
+Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+
+
+class LaunchModel(Document):
+    """The weights to serve and the name clients ask for."""
+
+    served_name: str = Field(description="The `model` of API requests.")
+    folder: str = Field(description="Absolute path of the model folder: safetensors, config.json, tokenizer.")
+    manifest_digest: str | None = Field(
+        default=None,
+        description="sha256 of the folder's manifest file when the plan was made; the agent refuses another one. "
+        "None: the folder has no manifest and is served as *unverified*.",
+    )
+    max_model_len: int = Field(gt=0, description="Longest context (prompt and answer), in tokens.")
+    dtype: Dtype = Field(default="auto", description="Number format of the weights in memory.")
+
+
+class LaunchEngine(Document):
+    """How the engine process is started."""
+
+    kind: Literal["vllm"] = "vllm"
+    python: str = Field(description="Absolute path of the engine environment's interpreter.")
+    device: Literal["cpu", "cuda"] = "cpu"
+    kv_cache_bytes: int = Field(gt=0, description="Memory for the KV cache, in bytes (whole GiB on CPU).")
+    max_num_seqs: int = Field(gt=0, description="Requests computed at the same time; more are queued.")
+    enforce_eager: bool = Field(default=True, description="Skip compilation: starts faster, computes slower.")
+    extra_args: tuple[str, ...] = Field(default=(), description="Passed through to the engine, last.")
+    environment: dict[str, str] = Field(default_factory=dict, description="Added to the engine's environment.")
+
+
+class LaunchApi(Document):
+    """Where clients reach the engine."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=1, le=65535)
+    keys_file: str | None = Field(
+        default=None, description="Absolute path of the file with sha256 hashes of accepted keys; None: open to all."
+    )
+
+
+class LaunchManagement(Document):
+    """Where probes and operators reach the agent."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=1, le=65535)
+
+
+class LaunchLifecycle(Document):
+    """Time limits and restart policy. Every wait has its bound here."""
+
+    startup_timeout_seconds: float = Field(default=600, gt=0, description="From start of the engine to ready.")
+    shutdown_timeout_seconds: float = Field(default=30, ge=0, description="Open requests may finish for this long.")
+    kill_after_seconds: float = Field(default=10, gt=0, description="After the shutdown timeout: then SIGKILL.")
+    max_restarts: int = Field(default=3, ge=0, description="Engine deaths within the window before giving up.")
+    restart_window_seconds: float = Field(default=600, gt=0)
+    restart_backoff_seconds: float = Field(default=1, gt=0, description="Wait before the first restart; it doubles.")
+
+
+class LaunchConfig(Document):
+    """One deployment of one model on one engine, as the agent starts it."""
+
+    version: Literal[1] = 1
+    deployment: str = Field(description="Name of the deployment, a DNS label.")
+    model: LaunchModel
+    engine: LaunchEngine
+    api: LaunchApi
+    management: LaunchManagement
+    lifecycle: LaunchLifecycle = LaunchLifecycle()

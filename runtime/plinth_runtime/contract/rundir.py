@@ -1,0 +1,43 @@
+"""The names in a server's run directory: one place, because both sides read and write there. Paths only, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """One server's folder on this host. Exactly one agent holds its lock; it is removed when the server is deleted."""
+
+    path: Path
+
+    @property
+    def launch(self) -> Path:
+        """The LaunchConfig that the agent was started with."""
+        return self.path / "launch.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held with flock(2) as long as an agent lives; holds its process id as text."""
+        return self.path / "lock"
+
+    @property
+    def status(self) -> Path:
+        """The last StartupStatus, written at each change of phase."""
+        return self.path / "status.json"
+
+    @property
+    def termination(self) -> Path:
+        """The Termination of the last agent that failed."""
+        return self.path / "termination.json"
+
+    @property
+    def log(self) -> Path:
+        """What the agent and its engine said."""
+        return self.path / "server.log"
+
+    @property
+    def keys(self) -> Path:
+        """sha256 hashes of the accepted API keys, one hex digest a line, mode 0600."""
+        return self.path / "keys"

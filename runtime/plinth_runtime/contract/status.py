@@ -1,0 +1,68 @@
+"""What a server says of itself: the phases, the body of `/startupz`, and why it ended."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from plinth_runtime.contract.base import Document
+
+
+class Phase(StrEnum):
+    """Where a server is in its life, in the order of a good one."""
+
+    VERIFYING = "verifying"
+    STARTING = "starting"
+    LOADING = "loading"
+    WARMING = "warming"
+    READY = "ready"
+    RESTARTING = "restarting"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class Cause(StrEnum):
+    """Why an engine or agent ended, as a class that has one exit code and one piece of advice."""
+
+    BAD_CONFIG = "bad-config"
+    CORRUPT_WEIGHTS = "corrupt-weights"
+    PORT_TAKEN = "port-taken"
+    ALREADY_RUNNING = "already-running"
+    BAD_ARGUMENTS = "bad-arguments"
+    OUT_OF_MEMORY = "out-of-memory"
+    STARTUP_TIMEOUT = "startup-timeout"
+    ENGINE_DIED = "engine-died"
+    INTERNAL = "internal"
+
+
+class Termination(Document):
+    """The truth about an end: written to the run directory and to the pod's termination message."""
+
+    cause: Cause
+    message: str = Field(description="What happened, in one sentence.")
+    advice: str = Field(description="What to do about it, in one sentence.")
+    exit_code: int
+    engine_exit: str | None = Field(default=None, description="How the engine ended, e.g. 'signal 9 (SIGKILL)'.")
+    log_tail: tuple[str, ...] = Field(default=(), description="The last lines the engine said, at most 20.")
+
+
+class StartupStatus(Document):
+    """The body of `/startupz` and of the run directory's status file."""
+
+    deployment: str
+    launch_digest: str = Field(description="Digest of the LaunchConfig that runs.")
+    phase: Phase
+    agent_pid: int
+    engine_pid: int | None = None
+    seconds: float = Field(description="Since the agent started.")
+    phase_seconds: float = Field(description="Since this phase began.")
+    bytes_done: int = Field(default=0, description="Weight bytes verified so far.")
+    bytes_total: int = 0
+    percent: float = Field(default=0, ge=0, le=100, description="Estimated progress to ready.")
+    weights: str = Field(default="unknown", description="'verified', 'unverified' (no manifest) or 'unknown' yet.")
+    restarts: int = 0
+    ready_after_seconds: float | None = Field(default=None, description="Start to first ready; None before.")
+    message: str = ""
+    last_end: Termination | None = Field(default=None, description="The engine's last end, if it ended.")
