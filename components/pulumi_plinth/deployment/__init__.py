@@ -1,1 +1,1 @@
-"""deployment."""
+"""A model, served."""

@@ -1,1 +1,1 @@
-"""fit."""
+"""Will it fit, on what: arithmetic only."""

@@ -1,1 +1,1 @@
-"""model."""
+"""What a model is."""

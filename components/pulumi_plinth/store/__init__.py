@@ -1,1 +1,1 @@
-"""store."""
+"""Where weights live."""

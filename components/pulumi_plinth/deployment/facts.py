@@ -1,0 +1,37 @@
+"""What a plan needs to know of the world, as values. Pure: `observe.py` fills them in, tests write them by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from plinth_runtime.contract.card import ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model's folder.
+
+    `faults` says why it cannot be served; `card` is None then. `digests_checked` is true when every byte was compared
+    with the manifest at preview; the runtime does so again before the engine starts.
+    """
+
+    folder: Path
+    card: ModelCard | None
+    faults: tuple[str, ...] = ()
+    manifest_digest: str | None = None
+    total_bytes: int = 0
+    digests_checked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What is known of the host. Ports held by the stack's own servers do not count as taken.
+
+    `engines` maps the name of an engine environment to its interpreter, for those that are installed.
+    """
+
+    memory_bytes: int
+    ports_taken: Mapping[int, str] = field(default_factory=dict)
+    engines: Mapping[str, Path] = field(default_factory=dict)

@@ -1,0 +1,60 @@
+"""A decided deployment -> LaunchConfig. Pure, and the only place where one is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from plinth_runtime.contract.launch import (
+    LaunchApi,
+    LaunchConfig,
+    LaunchEngine,
+    LaunchLifecycle,
+    LaunchManagement,
+    LaunchModel,
+)
+from plinth_runtime.contract.rundir import RunDir
+from pulumi_plinth.deployment.facts import ModelFacts
+from pulumi_plinth.deployment.spec import DeploymentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What the plan decided beyond the spec."""
+
+    served_name: str
+    engine_python: Path
+    max_model_len: int
+    startup_timeout_seconds: float
+
+
+def launch_config(
+    name: str, spec: DeploymentSpec, model: ModelFacts, decided: Decisions, run_dir: RunDir
+) -> LaunchConfig:
+    """Write down how one deployment is started on this host."""
+    port, management_port = spec.ports
+    return LaunchConfig(
+        deployment=name,
+        model=LaunchModel(
+            served_name=decided.served_name,
+            folder=str(model.folder),
+            manifest_digest=model.manifest_digest,
+            max_model_len=decided.max_model_len,
+            dtype=spec.dtype,
+        ),
+        engine=LaunchEngine(
+            python=str(decided.engine_python),
+            kv_cache_bytes=spec.kv_cache_memory,
+            max_num_seqs=spec.max_num_seqs,
+            enforce_eager=spec.enforce_eager,
+            extra_args=spec.engine_args,
+            environment=spec.environment,
+        ),
+        api=LaunchApi(host=spec.host, port=port, keys_file=None if spec.open else str(run_dir.keys)),
+        management=LaunchManagement(port=management_port),
+        lifecycle=LaunchLifecycle(
+            startup_timeout_seconds=decided.startup_timeout_seconds,
+            shutdown_timeout_seconds=spec.shutdown_timeout,
+            max_restarts=spec.max_restarts,
+        ),
+    )

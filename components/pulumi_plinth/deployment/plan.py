@@ -1,0 +1,147 @@
+"""One deployment's wish and the world as it was seen -> a DeploymentPlan with reasons, or every fault. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from plinth_runtime.contract.card import ModelCard
+from plinth_runtime.contract.launch import LaunchConfig
+from plinth_runtime.contract.rundir import RunDir
+from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
+from pulumi_plinth.deployment.launch import Decisions, launch_config
+from pulumi_plinth.deployment.spec import DeploymentSpec
+from pulumi_plinth.errors import Fault
+from pulumi_plinth.fit.memory import MemoryPlan, engine_memory
+from pulumi_plinth.quantities import GIB, human_bytes, human_gib
+
+STARTUP_BASE_SECONDS = 240.0
+"""Start of an engine without its weights: 30 s on an idle machine, 85 s with cold caches, times three."""
+
+STARTUP_BYTES_PER_SECOND = 20e6
+"""Slowest reading of weights that is still a start and not a hang: a cold network disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One decision with its inputs and arithmetic."""
+
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentCase:
+    """One deployment to decide on. `path` is where its spec stands in the stack file."""
+
+    path: str
+    name: str
+    spec: DeploymentSpec
+    served_name: str
+    model: ModelFacts
+    host: HostFacts
+    run_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPlan:
+    """Everything decided about one deployment: what is launched, where, and why so."""
+
+    name: str
+    model: str
+    launch: LaunchConfig
+    run_dir: RunDir
+    memory: MemoryPlan
+    reasons: tuple[Reason, ...]
+
+    @property
+    def endpoint(self) -> str:
+        """Base URL of the OpenAI API."""
+        host = self.launch.api.host
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.launch.api.port}/v1"  # noqa: S104 compared
+
+    @property
+    def management(self) -> str:
+        """Base URL of the management port."""
+        return f"http://{self.launch.management.host}:{self.launch.management.port}"
+
+
+def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan | None:
+    """Decide one deployment; every fault found is added to `faults`. None: the model itself cannot be described."""
+    faults.extend(_port_faults(case))
+    python = case.host.engines.get(case.spec.engine)
+    if python is None:
+        remedy = f"run `make engine ENGINE={case.spec.engine}`"
+        faults.append(Fault(f"{case.path}.engine", case.spec.engine, "is not installed on this host", remedy))
+    card = case.model.card
+    if card is None:
+        return None
+    memory = engine_memory(card, case.spec.kv_cache_memory)
+    startup = case.spec.startup_timeout or round(STARTUP_BASE_SECONDS + card.weight_bytes / STARTUP_BYTES_PER_SECOND)
+    decided = Decisions(
+        served_name=case.served_name,
+        engine_python=python or Path("python"),
+        max_model_len=case.spec.max_model_len or card.max_context,
+        startup_timeout_seconds=startup,
+    )
+    faults.extend(_length_faults(case, card, memory, decided.max_model_len))
+    run_dir = RunDir(case.run_dir)
+    launch = launch_config(case.name, case.spec, case.model, decided, run_dir)
+    reasons = tuple(_reasons(case, card, memory, launch))
+    return DeploymentPlan(case.name, case.spec.model, launch, run_dir, memory, reasons)
+
+
+def _port_faults(case: DeploymentCase) -> Iterator[Fault]:
+    for field, port in zip(("port", "managementPort"), case.spec.ports, strict=True):
+        if port in case.host.ports_taken:
+            problem = f"is in use on this host ({case.host.ports_taken[port]})"
+            yield Fault(f"{case.path}.{field}", port, problem, "stop that process or write another port")
+
+
+def _length_faults(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, wanted: int) -> Iterator[Fault]:
+    path = f"{case.path}.maxModelLen"
+    if card.max_context and wanted > card.max_context:
+        problem = f"is longer than the {card.max_context} tokens the model was made for"
+        yield Fault(path, wanted, problem, f"write at most {card.max_context}")
+    if case.spec.kv_cache_memory % GIB:
+        whole = max(1, round(case.spec.kv_cache_memory / GIB))
+        problem = f"is {human_gib(case.spec.kv_cache_memory)}; this engine takes whole GiB"
+        yield Fault(f"{case.path}.kvCacheMemory", case.spec.kv_cache_memory, problem, f"write '{whole}Gi'")
+    if wanted > memory.kv_tokens:
+        need = -(-wanted * memory.kv_bytes_per_token // GIB)
+        problem = (
+            f"needs {wanted:,} x {memory.kv_bytes_per_token} B = {human_gib(wanted * memory.kv_bytes_per_token)} of KV "
+            f"cache for one request, {human_gib(case.spec.kv_cache_memory)} hold {memory.kv_tokens:,} tokens"
+        )
+        yield Fault(path, wanted, problem, f"write at most {memory.kv_tokens} or kvCacheMemory: {need}Gi")
+
+
+def _reasons(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, launch: LaunchConfig) -> Iterator[Reason]:
+    yield Reason("weights", _weights_reason(case.model, card))
+    for line in memory.lines:
+        yield Reason(f"memory: {line.part}", f"{human_gib(line.size)}: {line.formula}")
+    yield Reason("memory: total", f"{human_gib(memory.total)} of the host's {human_gib(case.host.memory_bytes)}")
+    length = launch.model.max_model_len
+    source = "as asked" if case.spec.max_model_len else "what the model was made for"
+    fits = memory.kv_tokens // length
+    yield Reason(
+        "context", f"{length:,} tokens, {source}; the cache holds {memory.kv_tokens:,}, so {fits} full-length requests"
+    )
+    yield Reason("api", f"{launch.api.host}:{launch.api.port}, {'open to all' if case.spec.open else 'key required'}")
+    yield Reason("management", f"{launch.management.host}:{launch.management.port}")
+    timeout = launch.lifecycle.startup_timeout_seconds
+    arithmetic = (
+        "as asked"
+        if case.spec.startup_timeout
+        else f"{STARTUP_BASE_SECONDS:.0f} s + {human_bytes(card.weight_bytes)} at 20 MB/s"
+    )
+    yield Reason("startup limit", f"{timeout:.0f} s: {arithmetic}")
+
+
+def _weights_reason(model: ModelFacts, card: ModelCard) -> str:
+    text = f"{human_bytes(model.total_bytes)} in {model.folder}, {card.architecture}"
+    if model.manifest_digest is None:
+        return f"{text}; UNVERIFIED: no manifest, write one with `plinth-runtime manifest {model.folder}`"
+    checked = "every digest checked" if model.digests_checked else "sizes checked, digests left to the runtime"
+    return f"{text}; {checked} against manifest {model.manifest_digest[:12]}"

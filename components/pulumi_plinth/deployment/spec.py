@@ -1,0 +1,110 @@
+"""DeploymentSpec: one model served by one engine on one target. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from plinth_runtime.contract.launch import Dtype
+from pulumi_plinth.quantities import GIB, ByteSize, Label, Port, Seconds
+from pulumi_plinth.spec import Spec
+
+OWNED_ARGUMENTS = frozenset(
+    {
+        "--api-key", "--dtype", "--host", "--max-model-len", "--max-num-seqs", "--middleware", "--model", "--port",
+        "--served-model-name", "--shutdown-timeout", "--trust-remote-code", "--load-format", "--enforce-eager",
+    }
+)  # fmt: skip
+"""Engine arguments that follow from other fields; as `engineArgs` they would contradict the plan."""
+
+
+class DeploymentSpec(Spec):
+    """How a model is served. The deployment's name is its key under `deployments`."""
+
+    model: Label = Field(description="The model to serve (a key under `models`). Required.")
+    target: Literal["local"] = Field(
+        default="local", description="Where it runs: `local` is a process on this host, the only target so far."
+    )
+    engine: Literal["vllm-cpu"] = Field(
+        default="vllm-cpu",
+        description="The engine environment (a folder under runtime/engines). Default: the one that runs everywhere.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address the API listens on. Default: this host only, because nobody should publish by accident.",
+    )
+    port: Port = Field(default=8000, description="TCP port of the OpenAI API. Default: the engine's own default.")
+    management_port: Port | None = Field(
+        default=None,
+        description="TCP port for probes and progress, always on 127.0.0.1. Default: `port` + 1000, so that two "
+        "deployments with different ports do not meet.",
+    )
+    open: bool = Field(
+        default=False,
+        strict=True,
+        description="Answer without an API key. Default: false, a key is generated once and is a secret output.",
+    )
+    max_model_len: int | None = Field(
+        default=None,
+        gt=0,
+        strict=True,
+        description="Longest context (prompt and answer), in tokens. Default: what the model was made for.",
+    )
+    max_num_seqs: int = Field(
+        default=16,
+        gt=0,
+        strict=True,
+        description="Requests computed at the same time; more wait. Default: 16, beyond that a CPU only gets slower.",
+    )
+    kv_cache_memory: ByteSize = Field(
+        default=GIB,
+        gt=0,
+        description="Memory for the KV cache; whole GiB on a CPU engine. Default: 1Gi, some ten thousand tokens of a "
+        "small model.",
+    )
+    dtype: Dtype = Field(
+        default="auto", description="Number format of the weights in memory. Default: as config.json says."
+    )
+    enforce_eager: bool = Field(
+        default=True,
+        strict=True,
+        description="Do not compile the model. Default: true; on this CPU build the compiled path starts slower and "
+        "was seen to answer wrongly.",
+    )
+    startup_timeout: Seconds | None = Field(
+        default=None,
+        gt=0,
+        description="From start to ready, or the start has failed. Default: planned from the weights' bytes.",
+    )
+    shutdown_timeout: Seconds = Field(
+        default=30.0,
+        ge=0,
+        description="Open requests may finish for this long after a stop was asked. Default: 30s, a long answer.",
+    )
+    max_restarts: int = Field(
+        default=3,
+        ge=0,
+        strict=True,
+        description="Engine deaths within ten minutes that are repaired by a restart. Default: 3, then a person looks.",
+    )
+    engine_args: tuple[str, ...] = Field(
+        default=(), description="Further engine arguments, passed last. Default: none. For what has no field yet."
+    )
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="Further variables for the engine process. Default: none. Never secrets."
+    )
+
+    @field_validator("engine_args")
+    @classmethod
+    def _nothing_owned(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        owned = [item for item in value if item.split("=")[0].replace("_", "-") in OWNED_ARGUMENTS]
+        if owned:
+            raise ValueError(f"contradicts the plan ({', '.join(owned)}); use the field of the same meaning instead")
+        return value
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        """The API port and the management port."""
+        return self.port, self.management_port or self.port + 1000

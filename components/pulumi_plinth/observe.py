@@ -1,0 +1,153 @@
+"""Looks at the world and returns facts. Effects only: nothing is decided here."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import socket
+from pathlib import Path
+
+import psutil
+from pydantic import ValidationError
+
+from plinth_runtime.contract.card import CardError, read_card
+from plinth_runtime.contract.launch import LaunchConfig
+from plinth_runtime.contract.manifest import MANIFEST_NAME, WeightManifest, size_faults
+from plinth_runtime.contract.rundir import RunDir
+from pulumi_plinth import naming
+from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
+from pulumi_plinth.planner import Facts
+from pulumi_plinth.stack import StackSpec
+from pulumi_plinth.store.plan import plan_store
+
+DIGEST_LIMIT_BYTES = 4 << 30
+"""Up to here a preview reads every byte (2 s); larger models are digested by the runtime, before the engine starts."""
+
+
+def observe(spec: StackSpec, root: Path, stack: str) -> Facts:
+    """Collect what planning the stack needs to know."""
+    models = {}
+    for name in sorted(spec.models):
+        model = spec.models[name]
+        models[name] = observe_model(plan_store(model.store, spec.stores[model.store], root).path / model.path)
+    return Facts(root, stack, _observe_host(spec, root, stack), models)
+
+
+def observe_model(folder: Path) -> ModelFacts:
+    """Read a model folder: its files, card and manifest. Never raises for what is wrong with the folder."""
+    if not folder.is_dir():
+        return ModelFacts(folder, None, (f"the folder {folder} does not exist",))
+    try:
+        return _observe_folder(folder)
+    except OSError as error:
+        return ModelFacts(folder, None, (f"{folder} cannot be read: {error}",))
+
+
+def is_locked(run_dir: RunDir) -> bool:
+    """Say whether an agent lives in this run directory: it holds the lock as long as it lives."""
+    try:
+        descriptor = os.open(run_dir.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _observe_folder(folder: Path) -> ModelFacts:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
+    total = sum(size for name, size in files.items() if name != MANIFEST_NAME)
+    card = None
+    faults: list[str] = []
+    try:
+        card = read_card(files, lambda name, offset, length: _read(folder / name, offset, length))
+    except CardError as error:
+        faults.extend(error.faults)
+    if MANIFEST_NAME not in files:
+        return ModelFacts(folder, card, tuple(faults), total_bytes=total)
+    text = (folder / MANIFEST_NAME).read_bytes()
+    try:
+        manifest = WeightManifest.model_validate_json(text)
+    except ValidationError as error:
+        faults.append(f"{MANIFEST_NAME} is not a manifest: {error.errors()[0]['msg']}")
+        return ModelFacts(folder, None, tuple(faults), total_bytes=total)
+    faults.extend(fault for fault in size_faults(manifest, files) if not any(fault[:20] in said for said in faults))
+    check = not faults and manifest.total_bytes <= DIGEST_LIMIT_BYTES
+    if check:
+        faults.extend(_digest_faults(folder, manifest))
+    digest = hashlib.sha256(text).hexdigest()
+    return ModelFacts(folder, None if faults else card, tuple(faults), digest, total, check)
+
+
+def _digest_faults(folder: Path, manifest: WeightManifest) -> list[str]:
+    faults = []
+    for file in manifest.files:
+        with (folder / file.path).open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != file.sha256:
+            faults.append(
+                f"{file.path} has other bytes than the manifest says (sha256 {found[:12]}, not {file.sha256[:12]})"
+            )
+    return faults
+
+
+def _read(path: Path, offset: int, length: int) -> bytes:
+    with path.open("rb", buffering=0) as stream:
+        return os.pread(stream.fileno(), length, offset)
+
+
+def _observe_host(spec: StackSpec, root: Path, stack: str) -> HostFacts:
+    taken = {}
+    for name, deployment in spec.deployments.items():
+        own = _own_ports(RunDir(naming.run_dir(root, stack, name)))
+        for host, port in zip((deployment.host, "127.0.0.1"), deployment.ports, strict=True):
+            if port not in own and (holder := _holder(host, port)):
+                taken[port] = holder
+    engines = {deployment.engine for deployment in spec.deployments.values()}
+    found = {engine: naming.engine_python(root, engine) for engine in engines}
+    return HostFacts(
+        memory_bytes=psutil.virtual_memory().total,
+        ports_taken=taken,
+        engines={engine: python for engine, python in found.items() if python.exists()},
+    )
+
+
+def _own_ports(run_dir: RunDir) -> tuple[int, ...]:
+    """Ports of this very deployment's live server: an update stops it before the new one needs them."""
+    if not is_locked(run_dir):
+        return ()
+    try:
+        launch = LaunchConfig.model_validate_json(run_dir.launch.read_bytes())
+    except (OSError, ValidationError):
+        return ()
+    return launch.api.port, launch.management.port
+
+
+def _holder(host: str, port: int) -> str | None:
+    """Name who holds a port, or None if it can be bound."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return _listener(port) if error.errno == errno.EADDRINUSE else str(error.strerror or error)
+    return None
+
+
+def _listener(port: int) -> str:
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.Error:
+        return "another process"
+    for connection in connections:
+        if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+            return f"process {connection.pid}" if connection.pid else "another process"
+    return "another process"

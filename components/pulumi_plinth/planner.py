@@ -1,0 +1,97 @@
+"""StackSpec + facts -> StackPlan: every deployment decided, and what must hold for all of them together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pulumi_plinth import naming
+from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
+from pulumi_plinth.deployment.plan import DeploymentCase, DeploymentPlan, plan_deployment
+from pulumi_plinth.errors import Fault, SpecError
+from pulumi_plinth.quantities import human_gib
+from pulumi_plinth.stack import CONFIG_KEY, StackSpec
+from pulumi_plinth.store.plan import StorePlan, plan_store
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The world a stack is planned against. `models` is keyed by the name of the model."""
+
+    root: Path
+    stack: str
+    host: HostFacts
+    models: Mapping[str, ModelFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class StackPlan:
+    """The whole stack, decided."""
+
+    stores: tuple[StorePlan, ...]
+    deployments: tuple[DeploymentPlan, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Render for `plinth plan --json`: plain values, reasons included."""
+        return {
+            "stores": [{"name": store.name, "kind": store.kind, "path": str(store.path)} for store in self.stores],
+            "deployments": [_deployment_json(plan) for plan in self.deployments],
+        }
+
+
+def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
+    """Decide everything. Raises SpecError with all faults of all parts."""
+    faults: list[Fault] = []
+    stores = tuple(plan_store(name, store, facts.root) for name, store in sorted(spec.stores.items()))
+    for name, model in facts.models.items():
+        path = f"{CONFIG_KEY}.models.{name}.path"
+        remedy = "point it at a complete model folder, or restore the files"
+        faults.extend(Fault(path, spec.models[name].path, fault, remedy) for fault in model.faults)
+    cases = [_case(spec, facts, name) for name in sorted(spec.deployments)]
+    plans = [plan for case in cases if (plan := plan_deployment(case, faults)) is not None]
+    faults.extend(_memory_faults(plans, facts.host))
+    if faults:
+        raise SpecError(faults)
+    return StackPlan(stores, tuple(plans))
+
+
+def _case(spec: StackSpec, facts: Facts, name: str) -> DeploymentCase:
+    deployment = spec.deployments[name]
+    return DeploymentCase(
+        path=f"{CONFIG_KEY}.deployments.{name}",
+        name=name,
+        spec=deployment,
+        served_name=spec.models[deployment.model].served_name or deployment.model,
+        model=facts.models[deployment.model],
+        host=facts.host,
+        run_dir=naming.run_dir(facts.root, facts.stack, name),
+    )
+
+
+def _memory_faults(plans: list[DeploymentPlan], host: HostFacts) -> list[Fault]:
+    total = sum(plan.memory.total for plan in plans)
+    if total <= host.memory_bytes:
+        return []
+    sums = " + ".join(f"{plan.name} {human_gib(plan.memory.total)}" for plan in plans)
+    problem = f"needs {sums} = {human_gib(total)}, the host has {human_gib(host.memory_bytes)}"
+    largest = max(plans, key=lambda plan: plan.memory.total)
+    cache = f"{CONFIG_KEY}.deployments.{largest.name}.kvCacheMemory"
+    value = human_gib(largest.launch.engine.kv_cache_bytes)
+    return [Fault(cache, value, problem, "write a smaller kvCacheMemory or serve fewer models here")]
+
+
+def _deployment_json(plan: DeploymentPlan) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "model": plan.model,
+        "target": "local",
+        "endpoint": plan.endpoint,
+        "management": plan.management,
+        "launchDigest": plan.launch.digest(),
+        "launch": plan.launch.model_dump(mode="json"),
+        "memory": {line.part: line.size for line in plan.memory.lines} | {"total": plan.memory.total},
+        "kvTokens": plan.memory.kv_tokens,
+        "reasons": [{"subject": reason.subject, "text": reason.text} for reason in plan.reasons],
+    }

@@ -1,0 +1,76 @@
+"""StackSpec: the whole stack file as one typed value, and the checks that need more than one part of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+from pydantic import Field, ValidationError
+
+from pulumi_plinth.deployment.spec import DeploymentSpec
+from pulumi_plinth.errors import Fault, SpecError, faults_of, unknown_name
+from pulumi_plinth.model.spec import ModelSpec
+from pulumi_plinth.quantities import Label
+from pulumi_plinth.spec import Spec
+from pulumi_plinth.store.spec import StoreSpec
+
+CONFIG_KEY = "plinth:stack"
+"""The key of the stack file's `config` that holds the StackSpec; also the first part of every fault's path."""
+
+
+class StackSpec(Spec):
+    """Everything a platform team declares: stores, the models in them, the deployments that serve them."""
+
+    stores: dict[Label, StoreSpec] = Field(default_factory=dict, description="Places that hold weights, by name.")
+    models: dict[Label, ModelSpec] = Field(default_factory=dict, description="Models, by name.")
+    deployments: dict[Label, DeploymentSpec] = Field(default_factory=dict, description="Servers, by name.")
+
+    @classmethod
+    def parse(cls, document: Any) -> Self:
+        """Read the value under `plinth:stack`. Raises SpecError with every fault of the document at once."""
+        if not isinstance(document, dict):
+            fault = Fault(CONFIG_KEY, document, "is not a mapping", "write stores:, models: and deployments: under it")
+            raise SpecError([fault])
+        faults: list[Fault] = []
+        spec = cls._best_effort(document, faults)
+        names = {kind: set(parts) for kind, parts in document.items() if isinstance(parts, dict)}
+        faults.extend(spec.cross_faults(names.get("stores", set()), names.get("models", set())))
+        if faults:
+            raise SpecError(faults)
+        return spec
+
+    @classmethod
+    def _best_effort(cls, document: dict[str, Any], faults: list[Fault]) -> Self:
+        """Validate; where parts are wrong, note why and go on with the good ones so that all faults come at once."""
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            faults.extend(faults_of(error, cls, CONFIG_KEY))
+            bad = {item["loc"][:2] for item in error.errors(include_url=False)}
+        good = {
+            kind: {name: part for name, part in parts.items() if (kind, name) not in bad}
+            for kind, parts in document.items()
+            if kind in cls.model_fields and isinstance(parts, dict)
+        }
+        return cls.model_validate(good)
+
+    def cross_faults(self, stores: set[str], models: set[str]) -> Iterator[Fault]:
+        """Find references to nothing (given the names written down, good or bad) and ports that meet."""
+        for name, model in self.models.items():
+            if model.store not in stores:
+                yield unknown_name(f"{CONFIG_KEY}.models.{name}.store", model.store, stores)
+        for name, deployment in self.deployments.items():
+            if deployment.model not in models:
+                yield unknown_name(f"{CONFIG_KEY}.deployments.{name}.model", deployment.model, models)
+        yield from self._port_faults()
+
+    def _port_faults(self) -> Iterator[Fault]:
+        owner: dict[int, str] = {}
+        for name, deployment in self.deployments.items():
+            for field, port in zip(("port", "managementPort"), deployment.ports, strict=True):
+                path = f"{CONFIG_KEY}.deployments.{name}.{field}"
+                if port > 65535:  # noqa: PLR2004 the largest port there is
+                    yield Fault(path, port, "is beyond 65535", "write a managementPort of its own")
+                elif port in owner:
+                    yield Fault(path, port, f"is also the port of {owner[port]}", "give each its own port")
+                owner.setdefault(port, f"deployments.{name}.{field}")
