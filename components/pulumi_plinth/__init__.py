@@ -1,1 +1,31 @@
-"""Pulumi components that turn a typed stack file into running model servers."""
+"""Pulumi components that turn a typed stack file into running model servers.
+
+The names are loaded on first use: reading a stack file must not cost the import of Pulumi.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "ModelDeployment": "deployment.component",
+    "ModelStore": "store.component",
+    "Platform": "platform",
+    "SpecError": "errors",
+    "StackSpec": "stack",
+    "observe": "observe",
+    "plan_stack": "planner",
+}
+
+__all__ = ["ModelDeployment", "ModelStore", "Platform", "SpecError", "StackSpec", "observe", "plan_stack"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import socket
@@ -13,11 +12,11 @@ import psutil
 from pydantic import ValidationError
 
 from plinth_runtime.contract.card import CardError, read_card
-from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.contract.manifest import MANIFEST_NAME, WeightManifest, size_faults
 from plinth_runtime.contract.rundir import RunDir
 from pulumi_plinth import naming
 from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
+from pulumi_plinth.deployment.local import own_ports
 from pulumi_plinth.planner import Facts
 from pulumi_plinth.stack import StackSpec
 from pulumi_plinth.store.plan import plan_store
@@ -43,22 +42,6 @@ def observe_model(folder: Path) -> ModelFacts:
         return _observe_folder(folder)
     except OSError as error:
         return ModelFacts(folder, None, (f"{folder} cannot be read: {error}",))
-
-
-def is_locked(run_dir: RunDir) -> bool:
-    """Say whether an agent lives in this run directory: it holds the lock as long as it lives."""
-    try:
-        descriptor = os.open(run_dir.lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def _observe_folder(folder: Path) -> ModelFacts:
@@ -107,7 +90,7 @@ def _read(path: Path, offset: int, length: int) -> bytes:
 def _observe_host(spec: StackSpec, root: Path, stack: str) -> HostFacts:
     taken = {}
     for name, deployment in spec.deployments.items():
-        own = _own_ports(RunDir(naming.run_dir(root, stack, name)))
+        own = own_ports(RunDir(naming.run_dir(root, stack, name)))
         for host, port in zip((deployment.host, "127.0.0.1"), deployment.ports, strict=True):
             if port not in own and (holder := _holder(host, port)):
                 taken[port] = holder
@@ -118,17 +101,6 @@ def _observe_host(spec: StackSpec, root: Path, stack: str) -> HostFacts:
         ports_taken=taken,
         engines={engine: python for engine, python in found.items() if python.exists()},
     )
-
-
-def _own_ports(run_dir: RunDir) -> tuple[int, ...]:
-    """Ports of this very deployment's live server: an update stops it before the new one needs them."""
-    if not is_locked(run_dir):
-        return ()
-    try:
-        launch = LaunchConfig.model_validate_json(run_dir.launch.read_bytes())
-    except (OSError, ValidationError):
-        return ()
-    return launch.api.port, launch.management.port
 
 
 def _holder(host: str, port: int) -> str | None:

@@ -39,6 +39,7 @@ class DeploymentCase:
     name: str
     spec: DeploymentSpec
     served_name: str
+    store: str
     model: ModelFacts
     host: HostFacts
     run_dir: Path
@@ -50,6 +51,7 @@ class DeploymentPlan:
 
     name: str
     model: str
+    store: str
     launch: LaunchConfig
     run_dir: RunDir
     memory: MemoryPlan
@@ -89,7 +91,7 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
     run_dir = RunDir(case.run_dir)
     launch = launch_config(case.name, case.spec, case.model, decided, run_dir)
     reasons = tuple(_reasons(case, card, memory, launch))
-    return DeploymentPlan(case.name, case.spec.model, launch, run_dir, memory, reasons)
+    return DeploymentPlan(case.name, case.spec.model, case.store, launch, run_dir, memory, reasons)
 
 
 def _port_faults(case: DeploymentCase) -> Iterator[Fault]:
