@@ -1,0 +1,72 @@
+"""How plans, steps, servers and outputs look on a terminal. Reads values, prints, decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pulumi_plinth.embedded.events import Diagnostic, Event, StepFinished
+from pulumi_plinth.planner import StackPlan
+from pulumi_plinth.stack import StackSpec
+
+_MARKS = {"create": "+", "update": "~", "replace": "+-", "delete": "-", "delete-replaced": "-", "refresh": "?"}
+_STYLES = {"error": "bold red", "warning": "yellow"}
+
+
+def show_plan(console: Console, spec: StackSpec, plan: StackPlan) -> None:
+    """Print the stack with every decision's reason."""
+    counts = ((spec.stores, "store"), (spec.models, "model"), (spec.deployments, "deployment"))
+    console.print("plan: " + ", ".join(f"{len(part)} {noun}{'s' * (len(part) != 1)}" for part, noun in counts))
+    for deployment in plan.deployments:
+        title = f"[bold]{deployment.name}[/]  {deployment.endpoint}  launch {deployment.launch.digest()[:12]}"
+        table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2))
+        for reason in deployment.reasons:
+            table.add_row(escape(reason.subject), escape(reason.text))
+        console.print(table)
+
+
+def show_event(console: Console, event: Event, *, verbose: bool = False) -> None:
+    """Print one line for a step that ended or a message; steps that change nothing are quiet."""
+    if isinstance(event, Diagnostic):
+        if event.severity != "debug" or verbose:
+            style = _STYLES.get(event.severity, "")
+            console.print(f"  {event.message.rstrip()}", style=style, markup=False, highlight=False)
+    elif isinstance(event, StepFinished) and (event.op != "same" or event.error):
+        what = ", ".join(event.keys)
+        tail = f"  ({what})" if what else ""
+        time = "" if event.preview else f"  {event.seconds:.1f} s"
+        verdict = "[red]failed[/]" if event.error else ("planned" if event.preview else "done")
+        mark = escape(_MARKS.get(event.op, " "))
+        console.print(f"  {mark:2} {escape(event.type):36} {escape(event.name):32} {event.op} {verdict}{time}{tail}")
+
+
+def show_outputs(console: Console, outputs: Mapping[str, Any]) -> None:
+    """Print the outputs, maps flattened to `name.key`."""
+    console.print("Outputs:")
+    for name, value in sorted(outputs.items()):
+        rows = {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
+        for key, item in sorted(rows.items()):
+            console.print(f"  {key:32} {item}", markup=False, highlight=False, soft_wrap=True)
+
+
+def show_servers(console: Console, servers: list[dict[str, Any]]) -> None:
+    """Print one line a server."""
+    table = Table(box=None, header_style="bold")
+    for column in ("deployment", "phase", "pid", "for", "weights", "endpoint", "message"):
+        table.add_column(column)
+    for server in servers:
+        seconds = server["phaseSeconds"]
+        table.add_row(
+            server["name"],
+            server["phase"],
+            str(server["pid"] or "-"),
+            "-" if seconds is None else f"{seconds:.0f} s",
+            server["weights"] or "-",
+            server["endpoint"],
+            escape(server["message"]),
+        )
+    console.print(table)
