@@ -23,6 +23,16 @@ class RunDir:
         return self.path / "lock"
 
     @property
+    def engine_lock(self) -> Path:
+        """Held with flock(2) by the engine's guard: a killed agent's engine may outlive it by seconds."""
+        return self.path / "engine.lock"
+
+    @property
+    def draining(self) -> Path:
+        """Exists from the moment the server is asked to end: the gate in the engine refuses new requests."""
+        return self.path / "draining"
+
+    @property
     def status(self) -> Path:
         """The last StartupStatus, written at each change of phase."""
         return self.path / "status.json"

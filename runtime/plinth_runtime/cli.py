@@ -1,0 +1,106 @@
+"""The command line `plinth-runtime`: reads options, calls one function each, and turns a fault into an exit code.
+
+Imports of weight are inside the commands, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+EXAMPLES = """\b
+Examples:
+  plinth-runtime manifest models/smollm2-135m --source "where they came from"
+  plinth-runtime verify models/smollm2-135m
+  plinth-runtime print-command --config launch.json
+  plinth-runtime serve --config launch.json --run-dir run --log-file run/server.log
+"""
+
+
+@click.group(epilog=EXAMPLES, context_settings={"max_content_width": 120})
+@click.version_option(package_name="plinth-runtime")
+def cli() -> None:
+    """Start, watch, drain and end one inference engine, truthfully."""
+
+
+@cli.command()
+@click.option("--config", type=FILE, required=True, help="The launch file (JSON).")
+@click.option("--run-dir", type=FOLDER, help="Lock, status and termination go here. Default: the launch file's folder.")
+@click.option("--log-file", type=FILE, help="Log here (10 MiB, three files) instead of to standard output.")
+def serve(config: Path, run_dir: Path | None, log_file: Path | None) -> None:
+    """Serve one model until SIGTERM, which lets open requests finish; a second one does not."""
+    from plinth_runtime import server
+
+    sys.exit(server.serve(server.ServerOptions(config, run_dir, log_file)))
+
+
+@cli.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--source", default="", help="Where the weights came from, for people.")
+def manifest(folder: Path, source: str) -> None:
+    """Write FOLDER/plinth-manifest.json: every file with size and sha256. Prints the manifest's own sha256."""
+    from plinth_runtime.weights.inspect import make_manifest, write_manifest
+
+    click.echo(write_manifest(folder, make_manifest(folder, source)))
+
+
+@cli.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--digest", help="The manifest must have this sha256.")
+def verify(folder: Path, as_json: bool, digest: str | None) -> None:
+    """Check FOLDER against its manifest (sizes, sha256) and its safetensors files for completeness."""
+    from plinth_runtime.contract.manifest import MANIFEST_NAME
+    from plinth_runtime.errors import CorruptWeightsError
+    from plinth_runtime.weights.inspect import check_folder
+
+    if not (folder / MANIFEST_NAME).is_file() and folder.is_dir():
+        hint = f"Make one where the weights are known to be good: plinth-runtime manifest {folder}"
+        raise CorruptWeightsError(f"{folder} has no {MANIFEST_NAME}, so nothing can be verified", hint=hint)
+    facts = check_folder(folder, digest)
+    if as_json:
+        click.echo(json.dumps({"intact": True, "message": facts.message, "card": facts.card.model_dump(mode="json")}))
+    else:
+        click.echo("intact: every file agrees with the manifest")
+
+
+@cli.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def inspect(folder: Path, as_json: bool) -> None:
+    """Print the card of the model in FOLDER: architecture, parameters, layers, context."""
+    from plinth_runtime.weights.inspect import inspect_folder
+
+    card = inspect_folder(folder).model_dump(mode="json")
+    lines = [
+        f"{name:<16} {value:,}" if isinstance(value, int) else f"{name:<16} {value}" for name, value in card.items()
+    ]
+    click.echo(json.dumps(card) if as_json else "\n".join(lines))
+
+
+@cli.command("print-command")
+@click.option("--config", type=FILE, required=True, help="The launch file (JSON).")
+@click.option("--run-dir", type=FOLDER, help="As for serve.")
+def print_command(config: Path, run_dir: Path | None) -> None:
+    """Print, as JSON, the engine's argv and environment as `serve` would use them here."""
+    from plinth_runtime import server
+    from plinth_runtime.contract.rundir import RunDir
+
+    command = server.command_for(server.load_launch(config), RunDir((run_dir or config.parent).resolve()))
+    click.echo(json.dumps({"argv": command.argv, "environment": dict(sorted(command.environment.items()))}, indent=2))
+
+
+def main() -> None:
+    """Run the command line; the only place where a fault becomes an exit code."""
+    from plinth_runtime.errors import RuntimeFault
+
+    try:
+        cli()
+    except RuntimeFault as fault:
+        click.echo(f"plinth-runtime: {fault}\n{fault.hint}", err=True)
+        sys.exit(fault.exit_code)

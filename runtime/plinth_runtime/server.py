@@ -1,0 +1,168 @@
+"""Puts one server together: signals, run directory, launch file, log, management port, agent. It decides nothing.
+
+Heavy imports come after the signals are owned: from its first milliseconds the agent can be told to end.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plinth_runtime.serving.inbox import Inbox, StopAsked, own_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from plinth_runtime.contract.launch import LaunchConfig
+    from plinth_runtime.contract.rundir import RunDir
+    from plinth_runtime.serving.agent import WeightCheck, WeightsReport
+    from plinth_runtime.serving.board import Board
+    from plinth_runtime.serving.command import EngineCommand
+    from plinth_runtime.serving.logs import Log
+    from plinth_runtime.serving.management import Insight
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What the command line says. Without a run directory it is the launch file's folder; no log file: stdout."""
+
+    config: Path
+    run_dir: Path | None = None
+    log_file: Path | None = None
+
+
+def serve(options: ServerOptions) -> int:
+    """Run one server to its end and return 0. Raises the RuntimeFault that ended it otherwise."""
+    box = Inbox()
+    own_signals(box)
+    from plinth_runtime.contract.rundir import RunDir
+    from plinth_runtime.errors import RuntimeFault
+    from plinth_runtime.serving import files
+    from plinth_runtime.serving.agent import termination_of
+
+    run_dir = RunDir((options.run_dir or options.config.parent).resolve())
+    files.prepare(run_dir)
+    lock = files.take_agent_lock(run_dir)
+    for stale in (run_dir.termination, run_dir.draining, run_dir.status):
+        files.remove(stale)
+    try:
+        return _serve_locked(options, run_dir, box)
+    except RuntimeFault as fault:
+        if not run_dir.termination.exists():
+            files.write_whole(run_dir.termination, termination_of(fault).model_dump_json(indent=2))
+        raise
+    finally:
+        files.release_agent_lock(lock)
+
+
+def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
+    from plinth_runtime.errors import FAULT_OF
+    from plinth_runtime.serving import files, guard
+    from plinth_runtime.serving.agent import Agent, Assignment
+    from plinth_runtime.serving.management import ManagementPort
+
+    launch = load_launch(options.config)
+    if options.config.resolve() != run_dir.launch:
+        files.write_whole(run_dir.launch, launch.canonical_json())
+    guard.prctl(guard.SET_CHILD_SUBREAPER, 1)  # should a guard die, its orphans come to us
+    log = _open_log(options.log_file)
+    try:
+        command = command_for(launch, run_dir)
+        check_host(launch)
+        work = Assignment(launch, run_dir, command, _weight_check(launch), box, log)
+        agent = Agent(work, _board(launch))
+        port = ManagementPort(launch.management.host, launch.management.port, _insight(agent, box))
+        try:
+            code = agent.run()
+        finally:
+            port.close()
+    finally:
+        log.close()
+    if code and agent.end is not None:
+        raise FAULT_OF[agent.end.cause](agent.end.message, hint=agent.end.advice)
+    return code
+
+
+def load_launch(path: Path) -> LaunchConfig:
+    """Read a launch file. Raises BadConfigError naming every fault with its place."""
+    from pydantic import ValidationError
+
+    from plinth_runtime.contract.launch import LaunchConfig
+    from plinth_runtime.errors import BadConfigError
+
+    try:
+        return LaunchConfig.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BadConfigError(f"the launch file {path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        rows = (f"{'.'.join(map(str, row['loc'])) or 'document'}: {row['msg']}" for row in error.errors())
+        raise BadConfigError(f"the launch file {path} is not valid: {'; '.join(rows)}") from error
+
+
+def command_for(launch: LaunchConfig, run_dir: RunDir) -> EngineCommand:
+    """Give the engine's command on this host."""
+    from plinth_runtime.serving.command import Paths, build_command
+
+    injected = Path(__file__).parent / "serving" / "injected"
+    return build_command(launch, Paths(str(injected), str(run_dir.draining)), os.environ)
+
+
+def check_host(launch: LaunchConfig) -> None:
+    """Look for what the launch file names on this host. Raises BadConfigError with all that is missing."""
+    from plinth_runtime.errors import BadConfigError
+
+    faults = []
+    if not os.access(launch.engine.python, os.X_OK):
+        faults.append(f"engine.python: {launch.engine.python} is not an executable file on this host")
+    if launch.api.keys_file is not None and not os.access(launch.api.keys_file, os.R_OK):
+        faults.append(f"api.keysFile: {launch.api.keys_file} cannot be read")
+    if launch.api.port == launch.management.port:
+        faults.append(f"management.port: {launch.management.port} is the engine's port too")
+    if faults:
+        raise BadConfigError("; ".join(faults))
+
+
+def _weight_check(launch: LaunchConfig) -> WeightCheck:
+    from plinth_runtime.serving.agent import WeightsReport
+
+    def check(progress: Callable[[int, int], None]) -> WeightsReport:
+        from plinth_runtime.weights.inspect import check_folder
+
+        facts = check_folder(Path(launch.model.folder), launch.model.manifest_digest, progress)
+        return WeightsReport(facts.state, facts.message)
+
+    return check
+
+
+def _open_log(log_file: Path | None) -> Log:
+    from plinth_runtime.errors import BadConfigError
+    from plinth_runtime.serving.logs import Log, RotatingFile, StreamSink
+
+    try:
+        return Log(StreamSink(sys.stdout.fileno()) if log_file is None else RotatingFile(log_file))
+    except OSError as error:
+        raise BadConfigError(f"the log file {log_file} cannot be opened: {error.strerror}") from error
+
+
+def _board(launch: LaunchConfig) -> Board:
+    import time
+
+    from plinth_runtime.serving.board import Board
+
+    return Board(launch.deployment, launch.digest(), os.getpid(), time.monotonic)
+
+
+def _insight(agent: object, box: Inbox) -> Insight:
+    from plinth_runtime.serving.agent import Agent
+    from plinth_runtime.serving.management import Insight
+
+    assert isinstance(agent, Agent)  # noqa: S101 narrows a type that may not be imported at the top
+    return Insight(
+        status=agent.board.status,
+        ready=lambda: agent.board.ready,
+        alive=agent.is_alive,
+        drain=lambda: box.put(StopAsked("POST /drain")),
+    )

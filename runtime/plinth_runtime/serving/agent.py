@@ -1,0 +1,325 @@
+"""The only orchestrator: feeds what happens into the table of `states.py` and performs the actions that come out.
+
+One thread runs the loop and owns every decision; other threads (output, probe, weights, management) only report to the
+inbox. Nothing here knows vLLM's arguments, its log or its exit codes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty
+from threading import Event as Flag
+from threading import Thread
+
+from plinth_runtime.contract.launch import LaunchConfig
+from plinth_runtime.contract.rundir import RunDir
+from plinth_runtime.contract.status import Phase, Termination
+from plinth_runtime.errors import FAULT_OF, InternalError, RuntimeFault
+from plinth_runtime.serving import files, inbox
+from plinth_runtime.serving.board import Board
+from plinth_runtime.serving.command import EngineCommand
+from plinth_runtime.serving.deaths import Circumstances, explain
+from plinth_runtime.serving.inbox import Inbox
+from plinth_runtime.serving.logs import Log
+from plinth_runtime.serving.oom import count_oom_kills
+from plinth_runtime.serving.phases import read_line
+from plinth_runtime.serving.ports import require_free
+from plinth_runtime.serving.probe import Prober, Target
+from plinth_runtime.serving.process import EngineProcess, Listener, Place
+from plinth_runtime.serving.restart import Death, judge
+from plinth_runtime.serving.states import ENDS, Action, Event, step
+
+LOAD_GRACE_SECONDS = 2.0
+"""Between SIGTERM and SIGKILL when no request can be open, and between one SIGKILL and the next."""
+
+ALIVE_SECONDS = 2.0
+"""The loop answers a ping within this time, or it hangs."""
+
+LAST_WAIT_SECONDS = 6.0
+"""For a killed engine's end, when the agent leaves while it still runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsReport:
+    """What a weight check found: 'verified' or 'unverified', and a sentence."""
+
+    state: str
+    message: str
+
+
+WeightCheck = Callable[[Callable[[int, int], None]], WeightsReport]
+"""Takes a progress callback (bytes done, in all). Raises a RuntimeFault when the folder must not be served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What an agent works with."""
+
+    launch: LaunchConfig
+    run_dir: RunDir
+    command: EngineCommand
+    check_weights: WeightCheck
+    inbox: Inbox
+    log: Log
+
+
+@dataclass(eq=False)
+class Engine:
+    """The present engine and what is known of it."""
+
+    process: EngineProcess
+    oom_kills_before: int
+    prober: Prober | None = None
+    was_ready: bool = False
+    overdue: bool = False
+
+
+@dataclass(eq=False)
+class Agent:
+    """Runs one server from start to end."""
+
+    work: Assignment
+    board: Board
+    engine: Engine | None = None
+    generation: int = 0
+    lock: int | None = None
+    deaths: list[Death] = field(default_factory=list)
+    timers: dict[Event, float] = field(default_factory=dict)
+    end: Termination | None = None
+
+    def run(self) -> int:
+        """Serve until the end; return the exit code: 0 if it was asked for, the cause's otherwise."""
+        self._publish()
+        Thread(target=self._prepare, name="prepare", daemon=True).start()
+        try:
+            while self.board.phase not in ENDS:
+                self._take(self._next())
+        except Exception as error:  # noqa: BLE001 a fault of ours must still end the engine and be told
+            self._fault(InternalError(f"{type(error).__name__}: {error}"))
+            self._go(Phase.FAILED)
+        self._leave()
+        return 0 if self.board.phase is Phase.STOPPED or self.end is None else self.end.exit_code
+
+    def is_alive(self) -> bool:
+        """Say whether the loop turns. For other threads."""
+        ping = inbox.Ping(Flag())
+        self.work.inbox.put(ping)
+        return ping.seen.wait(ALIVE_SECONDS)
+
+    def _next(self) -> inbox.Message | Event:
+        """Wait for what happens next: a message, or a timer's event."""
+        if not self.timers:
+            return self.work.inbox.get()
+        event, due = min(self.timers.items(), key=lambda item: item[1])
+        patience = due - self.board.clock()
+        try:
+            return self.work.inbox.get(timeout=patience) if patience > 0 else self._fire(event)
+        except Empty:
+            return self._fire(event)
+
+    def _fire(self, event: Event) -> Event:
+        del self.timers[event]
+        return event
+
+    def _arm(self, event: Event, seconds: float) -> None:
+        self.timers[event] = self.board.clock() + seconds
+
+    def _take(self, news: inbox.Message | Event) -> None:
+        match news:
+            case Event():
+                self._on_timer(news)
+            case inbox.StopAsked(by):
+                self.work.log.say(f"asked to end ({by}) while {self.board.phase}")
+                self._happen(Event.STOP)
+            case inbox.ChildDied():
+                self._collect_children()
+            case inbox.Ping(seen):
+                seen.set()
+            case inbox.Prepared(lock, weights, message):
+                self.lock, self.board.weights, self.board.message = lock, weights, message
+                self._happen(Event.WEIGHTS_GOOD)
+            case inbox.Failed(fault):
+                self._fault(fault)
+                self._happen(Event.FAULT)
+            case _:
+                self._take_engine_news(news)
+
+    def _take_engine_news(self, news: inbox.Message) -> None:
+        match news:
+            case inbox.EngineStarted(generation, pid) if generation == self.generation:
+                self.board.engine_pid = pid
+                api = self.work.launch.api
+                if self.engine is not None:
+                    self.engine.prober = Prober(Target(api.host, api.port, pid), self._probe_report(generation))
+                self._publish()
+            case inbox.EngineSighted(generation, sighting) if generation == self.generation:
+                if sighting.event is not None:
+                    self._happen(sighting.event)
+                self.board.advance(sighting.percent)
+            case inbox.EngineProbed(generation, healthy) if generation == self.generation:
+                self._happen(Event.HEALTHY if healthy else Event.UNHEALTHY)
+            case inbox.EngineEnded(generation) if generation == self.generation:
+                self._on_engine_end(news)
+
+    def _on_timer(self, event: Event) -> None:
+        if event is Event.STARTUP_OVERDUE and self.engine is not None:
+            self.engine.overdue = True
+        self._happen(event)
+
+    def _on_engine_end(self, news: inbox.EngineEnded) -> None:
+        """Bury an engine: find the cause, and ask for a verdict unless it was told to end."""
+        engine, self.engine = self.engine, None
+        if engine is None:
+            return
+        if engine.prober is not None:
+            engine.prober.stop()
+        self.timers.pop(Event.KILL_DUE, None)
+        self.timers.pop(Event.STARTUP_OVERDUE, None)
+        self.board.engine_pid = None
+        if self.board.phase is Phase.DRAINING:
+            self.work.log.say(f"the engine ended: {news.end}")
+            self._happen(Event.DIED_FINAL)
+            return
+        kills = count_oom_kills() - engine.oom_kills_before
+        seen = Circumstances(tuple(engine.process.tail), engine.was_ready, engine.overdue, kills)
+        end = explain(news.end, seen)
+        self.deaths.append(Death(end.cause, self.board.clock(), engine.was_ready))
+        verdict = judge(self.deaths, self.work.launch.lifecycle)
+        self.board.last_end = self.end = end
+        self.board.message = f"{end.message}; {verdict.reason}"
+        self.work.log.say(f"{end.cause}: {end.message}. {verdict.reason}")
+        if verdict.wait_seconds is not None:
+            self._arm(Event.BACKOFF_OVER, verdict.wait_seconds)
+        self._happen(Event.DIED_FINAL if verdict.wait_seconds is None else Event.DIED_RETRY)
+
+    def _happen(self, event: Event) -> None:
+        to = step(self.board.phase, event)
+        if to.phase is not self.board.phase:
+            self._go(to.phase)
+        for action in to.actions:
+            self._perform(action)
+        if to.actions:
+            self._publish()
+
+    def _go(self, phase: Phase) -> None:
+        self.board.enter(phase)
+        self.work.log.say(f"phase {phase} after {self.board.clock() - self.board.started_at:.1f} s")
+        self._publish()
+
+    def _perform(self, action: Action) -> None:
+        limits = self.work.launch.lifecycle
+        match action:
+            case Action.SPAWN:
+                self._spawn()
+            case Action.ARM_STARTUP:
+                self._arm(Event.STARTUP_OVERDUE, limits.startup_timeout_seconds)
+            case Action.ARM_GRACE:
+                self._arm(Event.KILL_DUE, LOAD_GRACE_SECONDS)
+            case Action.ARM_DRAIN:
+                self._arm(Event.KILL_DUE, limits.shutdown_timeout_seconds + limits.kill_after_seconds)
+            case Action.SHOW | Action.HIDE:
+                self._show(visible=action is Action.SHOW)
+            case Action.REFUSE_NEW:
+                files.write_whole(self.work.run_dir.draining, "")
+            case Action.TERMINATE | Action.KILL if self.engine is not None:
+                process = self.engine.process
+                (process.terminate if action is Action.TERMINATE else process.kill)()
+            case Action.TERMINATE | Action.KILL | Action.FINISH | Action.ARM_BACKOFF:
+                pass  # no engine to end; the loop ends by itself; the verdict armed the backoff
+
+    def _show(self, *, visible: bool) -> None:
+        self.timers.pop(Event.STARTUP_OVERDUE, None)
+        self.board.reachable = visible
+        if self.engine is not None and visible:
+            self.engine.was_ready = True
+            self.board.message = ""
+
+    def _spawn(self) -> None:
+        generation = self.generation = self.generation + 1
+        self.board.restarts = generation - 1
+        box = self.work.inbox
+
+        def read(line: str) -> None:
+            self.work.log.pass_on(line)
+            sighting = read_line(line)
+            if sighting is not None:
+                box.put(inbox.EngineSighted(generation, sighting))
+
+        listener = Listener(
+            line=read,
+            started=lambda pid: box.put(inbox.EngineStarted(generation, pid)),
+            ended=lambda end: box.put(inbox.EngineEnded(generation, end)),
+        )
+        try:
+            lock = files.take_engine_lock(self.work.run_dir) if self.lock is None else self.lock
+            self.lock = None
+            try:
+                require_free(self.work.launch.api.host, self.work.launch.api.port, "the engine")
+                place = Place(self.work.run_dir.path, lock)
+                process = EngineProcess.start(self.work.command, place, listener)
+            finally:
+                os.close(lock)  # from here on the guard holds it
+        except RuntimeFault as fault:
+            box.put(inbox.Failed(fault))
+        except OSError as error:
+            box.put(inbox.Failed(InternalError(f"the engine's guard could not be started: {error}")))
+        else:
+            self.engine = Engine(process, count_oom_kills())
+
+    def _probe_report(self, generation: int) -> Callable[[bool], None]:
+        return lambda healthy: self.work.inbox.put(inbox.EngineProbed(generation, healthy))
+
+    def _prepare(self) -> None:
+        """Do, in a thread of its own, whatever may take long before there is an engine."""
+        api = self.work.launch.api
+        try:
+            lock = files.take_engine_lock(self.work.run_dir)
+            require_free(api.host, api.port, "the engine")
+            report = self.work.check_weights(self._progress)
+        except RuntimeFault as fault:
+            self.work.inbox.put(inbox.Failed(fault))
+        except Exception as error:  # noqa: BLE001 a thread's failure must reach the loop
+            self.work.inbox.put(inbox.Failed(InternalError(f"{type(error).__name__}: {error}")))
+        else:
+            self.work.inbox.put(inbox.Prepared(lock, report.state, report.message))
+
+    def _progress(self, done: int, total: int) -> None:
+        self.board.bytes_total, self.board.bytes_done = total, done
+
+    def _fault(self, fault: RuntimeFault) -> None:
+        self.end = self.board.last_end = termination_of(fault)
+        self.board.message = str(fault)
+        self.work.log.say(f"{fault.cause}: {fault}")
+
+    @staticmethod
+    def _collect_children() -> None:
+        """Reap every dead child: as process 1, or as a subreaper, orphans of the engine may be ours."""
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+    def _publish(self) -> None:
+        files.write_whole(self.work.run_dir.status, self.board.status().model_dump_json(indent=2))
+
+    def _leave(self) -> None:
+        """Leave nothing running and nothing that would lie."""
+        deadline = self.board.clock() + LAST_WAIT_SECONDS
+        while self.engine is not None and (patience := deadline - self.board.clock()) > 0:
+            self.engine.process.kill()
+            with suppress(Empty):
+                news = self.work.inbox.get(timeout=min(patience, LOAD_GRACE_SECONDS))
+                if isinstance(news, inbox.EngineEnded):
+                    self.engine = None
+        self._publish()
+        files.remove(self.work.run_dir.draining)
+        if self.board.phase is Phase.FAILED and self.end is not None:
+            files.write_whole(self.work.run_dir.termination, self.end.model_dump_json(indent=2))
+
+
+def termination_of(fault: RuntimeFault) -> Termination:
+    """Tell a fault of our own finding in the contract's words."""
+    family = FAULT_OF[fault.cause]
+    return Termination(cause=fault.cause, message=str(fault), advice=fault.hint, exit_code=family.exit_code)

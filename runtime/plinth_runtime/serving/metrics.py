@@ -1,0 +1,54 @@
+"""The board as Prometheus text. Nothing is counted here; a scrape reads what the agent knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from plinth_runtime.contract.status import Phase, StartupStatus
+
+Reading = tuple[StartupStatus, bool]
+"""The status, and whether clients may be sent here."""
+
+
+class StatusCollector(Collector):
+    """Turns one reading into metric families."""
+
+    def __init__(self, read: Callable[[], Reading]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Read once, so that all figures are of the same moment."""
+        status, ready = self._read()
+        info = GaugeMetricFamily("plinth_launch_info", "What runs here; always 1.", labels=["deployment", "digest"])
+        info.add_metric([status.deployment, status.launch_digest], 1)
+        yield info
+        phases = GaugeMetricFamily("plinth_phase", "1 for the present phase, 0 for the others.", labels=["phase"])
+        for phase in Phase:
+            phases.add_metric([phase], float(phase is status.phase))
+        yield phases
+        yield CounterMetricFamily("plinth_engine_restarts", "Engine restarts since the agent started.", status.restarts)
+        for name, text, value in _gauges(status, ready=ready):
+            yield GaugeMetricFamily(name, text, value)
+
+
+def _gauges(status: StartupStatus, *, ready: bool) -> Iterator[tuple[str, str, float]]:
+    yield "plinth_ready", "1 when clients may be sent here.", float(ready)
+    yield "plinth_startup_percent", "Estimated progress to ready.", status.percent
+    yield "plinth_weight_bytes_done", "Weight bytes verified so far.", status.bytes_done
+    yield "plinth_weight_bytes_total", "Weight bytes to verify.", status.bytes_total
+    yield "plinth_weights_verified", "1 when the weights agree with the planned manifest.", status.weights == "verified"
+    yield "plinth_uptime_seconds", "Since the agent started.", status.seconds
+    yield "plinth_phase_seconds", "Since the present phase began.", status.phase_seconds
+    if status.ready_after_seconds is not None:
+        yield "plinth_ready_after_seconds", "From the agent's start to the first ready.", status.ready_after_seconds
+
+
+def render(read: Callable[[], Reading]) -> bytes:
+    """Give the exposition text of one scrape."""
+    registry = CollectorRegistry()
+    registry.register(StatusCollector(read))
+    return generate_latest(registry)

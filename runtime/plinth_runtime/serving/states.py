@@ -1,0 +1,122 @@
+"""The lifecycle of a server as a table: (phase, event) -> (phase, actions). Pure; the agent performs the actions.
+
+Two rules:
+
+1. Everything that decides what a server does next is in TABLE. The agent turns what happens into events and actions
+   into effects; it has no opinion.
+2. An event without a row in the present phase is old news and changes nothing. No row leaves STOPPED or FAILED.
+
+Timers are events like any other: an action arms one, and it fires at most once. Whether a dead engine gets another
+chance is decided by `restart.py`, which picks between DIED_RETRY and DIED_FINAL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from plinth_runtime.contract.status import Phase
+
+
+class Event(StrEnum):
+    """What can happen."""
+
+    WEIGHTS_GOOD = "weights good"
+    FAULT = "fault"  # found by ourselves, before or at the start of the engine
+    LOADING_SEEN = "loading seen"
+    WARMING_SEEN = "warming seen"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    DIED_RETRY = "died, retry"
+    DIED_FINAL = "died, final"
+    BACKOFF_OVER = "backoff over"
+    STARTUP_OVERDUE = "startup overdue"
+    STOP = "stop"
+    KILL_DUE = "kill due"
+
+
+class Action(StrEnum):
+    """What to do about it, in the order given."""
+
+    SPAWN = "spawn"
+    ARM_STARTUP = "arm startup timeout"
+    ARM_BACKOFF = "arm backoff"
+    ARM_GRACE = "arm short grace"
+    ARM_DRAIN = "arm drain limit"
+    SHOW = "show ready"
+    HIDE = "hide ready"
+    REFUSE_NEW = "refuse new requests"
+    TERMINATE = "terminate"
+    KILL = "kill group"
+    FINISH = "finish"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where an event leads, and what to do on the way."""
+
+    phase: Phase
+    actions: tuple[Action, ...] = ()
+
+
+LIVE = (Phase.STARTING, Phase.LOADING, Phase.WARMING)
+"""An engine runs and was not ready yet."""
+
+
+def _rows() -> Iterator[tuple[Phase, Event, Step]]:
+    yield Phase.VERIFYING, Event.WEIGHTS_GOOD, Step(Phase.STARTING, (Action.ARM_STARTUP, Action.SPAWN))
+    yield Phase.VERIFYING, Event.FAULT, Step(Phase.FAILED, (Action.FINISH,))
+    yield Phase.VERIFYING, Event.STOP, Step(Phase.STOPPED, (Action.FINISH,))
+
+    yield Phase.STARTING, Event.LOADING_SEEN, Step(Phase.LOADING)
+    yield Phase.STARTING, Event.WARMING_SEEN, Step(Phase.WARMING)
+    yield Phase.LOADING, Event.WARMING_SEEN, Step(Phase.WARMING)
+    for phase in LIVE:
+        yield phase, Event.HEALTHY, Step(Phase.READY, (Action.SHOW,))
+        yield phase, Event.FAULT, Step(Phase.FAILED, (Action.FINISH,))
+        yield phase, Event.DIED_RETRY, Step(Phase.RESTARTING, (Action.ARM_BACKOFF,))
+        yield phase, Event.DIED_FINAL, Step(Phase.FAILED, (Action.FINISH,))
+        # The engine stays the same until its death is seen: a kill is asked for again as long as it is not.
+        yield phase, Event.STARTUP_OVERDUE, Step(phase, (Action.KILL, Action.ARM_GRACE))
+        yield phase, Event.KILL_DUE, Step(phase, (Action.KILL, Action.ARM_GRACE))
+        # While loading there is no request to lose, and the engine may not hear SIGTERM: a short grace.
+        yield phase, Event.STOP, Step(Phase.DRAINING, (Action.REFUSE_NEW, Action.TERMINATE, Action.ARM_GRACE))
+
+    yield Phase.READY, Event.HEALTHY, Step(Phase.READY, (Action.SHOW,))
+    yield Phase.READY, Event.UNHEALTHY, Step(Phase.READY, (Action.HIDE,))
+    yield Phase.READY, Event.DIED_RETRY, Step(Phase.RESTARTING, (Action.HIDE, Action.ARM_BACKOFF))
+    yield Phase.READY, Event.DIED_FINAL, Step(Phase.FAILED, (Action.HIDE, Action.FINISH))
+    stop_ready = (Action.HIDE, Action.REFUSE_NEW, Action.TERMINATE, Action.ARM_DRAIN)
+    yield Phase.READY, Event.STOP, Step(Phase.DRAINING, stop_ready)
+
+    yield Phase.RESTARTING, Event.BACKOFF_OVER, Step(Phase.STARTING, (Action.ARM_STARTUP, Action.SPAWN))
+    yield Phase.RESTARTING, Event.STOP, Step(Phase.STOPPED, (Action.FINISH,))
+
+    yield Phase.DRAINING, Event.STOP, Step(Phase.DRAINING, (Action.KILL, Action.ARM_GRACE))
+    yield Phase.DRAINING, Event.KILL_DUE, Step(Phase.DRAINING, (Action.KILL, Action.ARM_GRACE))
+    yield Phase.DRAINING, Event.DIED_RETRY, Step(Phase.STOPPED, (Action.FINISH,))
+    yield Phase.DRAINING, Event.FAULT, Step(Phase.STOPPED, (Action.FINISH,))
+    yield Phase.DRAINING, Event.DIED_FINAL, Step(Phase.STOPPED, (Action.FINISH,))
+
+
+TABLE: Mapping[tuple[Phase, Event], Step] = MappingProxyType({(phase, event): to for phase, event, to in _rows()})
+
+ENDS = (Phase.STOPPED, Phase.FAILED)
+
+
+def step(phase: Phase, event: Event) -> Step:
+    """Give the next phase and what to do. An unexpected event stays and does nothing."""
+    return TABLE.get((phase, event), Step(phase))
+
+
+def mermaid() -> str:
+    """Draw the table as a mermaid state diagram, arrows between the same two phases merged."""
+    arrows: dict[tuple[Phase, Phase], list[str]] = {}
+    for (phase, event), to in TABLE.items():
+        if phase is not to.phase:
+            arrows.setdefault((phase, to.phase), []).append(event)
+    lines = [f"    {start} --> {end}: {' / '.join(events)}" for (start, end), events in arrows.items()]
+    ends = [f"    {phase} --> [*]" for phase in ENDS]
+    return "\n".join(["stateDiagram-v2", f"    [*] --> {Phase.VERIFYING}", *lines, *ends])
