@@ -1,0 +1,70 @@
+"""The child process that runs the user's program against the engine. Executed as a file, by its path.
+
+It reads one JSON line of settings from stdin, so that secrets stand neither in arguments nor in the environment.
+It imports Pulumi and nothing of ours: it may run before our package would even be importable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import runpy
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+
+def main() -> int:
+    """Run the program; returns the exit status."""
+    import pulumi  # before the settings arrive: importing is the slow part
+    import pulumi.runtime
+
+    line = sys.stdin.readline()
+    if not line:
+        return 1  # the engine went away before it had anything to run
+    settings: dict[str, Any] = json.loads(line)
+    pulumi.runtime.set_all_config(settings["config"], settings["secretKeys"])
+    pulumi.runtime.configure(
+        pulumi.runtime.Settings(
+            monitor=settings["monitor"],
+            engine=settings["engine"],
+            project=settings["project"],
+            stack=settings["stack"],
+            parallel=settings["parallel"],
+            dry_run=settings["dryRun"],
+            organization="organization",
+            root_directory=settings["root"],
+        )
+    )
+    root = settings["root"]
+    sys.argv, sys.path = [root], [root, *sys.path]
+    # Pulumi programs leave futures unobserved when a deployment stops early; asyncio would complain about each.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    # Every registration waits in a thread; with fewer threads than registrations, independent ones would queue.
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=settings["parallel"] + 8))
+    try:
+        entry = str(Path(root) / "__main__.py")
+        loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: _execute(entry)))
+    except pulumi.RunError as error:
+        pulumi.log.error(str(error))
+    except Exception:  # noqa: BLE001 - whatever the program raises is reported, with the program's own lines
+        pulumi.log.error(traceback.format_exc())
+    else:
+        return 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 1
+
+
+def _execute(entry: str) -> None:
+    runpy.run_path(entry, run_name="__main__")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
