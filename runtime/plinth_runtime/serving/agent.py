@@ -235,6 +235,7 @@ class Agent:
         self.board.reachable = visible
         if self.engine is not None and visible:
             self.engine.was_ready = True
+            self.engine.process.note_possessions()
             self.board.message = ""
 
     def _spawn(self) -> None:

@@ -3,8 +3,8 @@
 Run as a script by `process.py` (`python -I -S guard.py CONTROL STATUS -- COMMAND…`), standard library only, nothing of
 ours imported: it costs about 10 MiB. It starts the engine in a session of its own and then listens to two things:
 
-- CONTROL, a pipe from the agent: `t` = SIGTERM to the engine's first process, `k` = SIGKILL to all of them; its end
-  means that the agent is dead: SIGTERM to all, SIGKILL soon after.
+- CONTROL, a pipe from the agent: `n` = note what the engine has in use, `t` = SIGTERM to the engine's first process,
+  `k` = SIGKILL to all of them; its end means that the agent is dead: SIGTERM to all, SIGKILL soon after.
 - the engine's first process: when it ends, the rest of its group is killed.
 
 STATUS, a pipe to the agent, carries `pid N`, then `exit N` or `signal N` once *every* process of the engine is gone.
@@ -133,7 +133,7 @@ def supervise(control: int, wake: int, leader: int) -> set[str]:
         if not order:
             signal_all(leader, signal.SIGTERM)
             deadline = time.monotonic() + ORPHAN_GRACE_SECONDS
-        else:
+        elif b"t" in order:
             os.kill(leader, signal.SIGTERM)
     return seen | segments(leader)
 

@@ -32,6 +32,8 @@ MARKS = (
     ("Warming up", Sighting(Event.WARMING_SEEN, 82)),
     ("init engine (", Sighting(Event.WARMING_SEEN, 90)),
     ("Starting vLLM server on", Sighting(Event.WARMING_SEEN, 97)),
+    ("engine core exited unexpectedly", Sighting(Event.UNHEALTHY, 0)),  # seconds before the server ends itself
+    ("EngineDeadError", Sighting(Event.UNHEALTHY, 0)),
     ("Application startup complete.", Sighting(Event.WARMING_SEEN, 99)),
 )
 """A text in a line, and what it means. Percentages are shares of the time a small model takes."""

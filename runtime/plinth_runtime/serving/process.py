@@ -90,12 +90,16 @@ class EngineProcess:
         Thread(target=engine._watch, args=(status_in, reader), name="engine-watch", daemon=True).start()
         return engine
 
+    def note_possessions(self) -> None:
+        """Let the guard note which shared memory the engine uses: a process that was killed can no longer be asked."""
+        self._order(b"n")
+
     def terminate(self) -> None:
         """Ask the engine's first process to end; the others are its own business."""
         self._order(b"t")
 
     def kill(self) -> None:
-        """End every process of the engine. The first call goes through the guard, which tidies up; later ones past it."""
+        """End all processes of the engine. The first call is left to the guard, which tidies up; later ones are not."""
         self.kills += 1
         self._order(b"k")
         if self.kills > 1:
