@@ -187,7 +187,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Let running steps finish at the first Ctrl-C, and end the plugins in the middle of their calls at the second."""
+        """Let running steps finish at the first Ctrl-C; at the second, end the plugins in the middle of their calls."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -38,7 +38,7 @@ class Providers:
             self._by_reference[resource.reference] = provider
 
     def get(self, resource: Resource) -> Provider:
-        """Return the provider of a resource: of this run, or else the one in the state, started with its last inputs."""
+        """Return the provider of a resource: of this run, or the one in the state, started with its last inputs."""
         with self._lock:
             if resource.provider not in self._by_reference:
                 known = self.resource(resource.provider)
@@ -74,5 +74,5 @@ class Providers:
 
     def close(self) -> None:
         """End all plugins."""
-        for provider in self._started:
-            provider.plugin.close()
+        while self._started:
+            self._started.pop().plugin.close()

@@ -1,0 +1,203 @@
+"""Projects to run and recordings to replay."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from pulumi_plinth import embedded
+
+TRACES = Path(__file__).parent / "traces"
+FAKES = Path(__file__).parent.parent / "fakes"
+PASSPHRASE = "correct horse"
+SECRET = "tr0ub4dor-and-3"
+
+
+class Sandbox:
+    """A Pulumi project in a temporary folder, with everything its runs said."""
+
+    def __init__(self, root: Path):
+        self.root, self.events = root, []
+
+    def write(self, name, text):
+        """Put a file into the project."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    def program(self, text):
+        """Set the program."""
+        self.write("__main__.py", text)
+
+    def config(self, **values):
+        """Set the stack's configuration; `salt` and secrets are written as they come."""
+        salt = values.pop("encryptionsalt", "")
+        content = {"config": {f"box:{key}": value for key, value in values.items()}}
+        self.write("Pulumi.dev.yaml", json.dumps(content | ({"encryptionsalt": salt} if salt else {})))
+
+    @property
+    def project(self):
+        """The project as loaded from disk."""
+        return embedded.Project.load(self.root)
+
+    def run(self, kind, **options):
+        """Run an operation, remembering its events."""
+        self.events = []
+        chosen = embedded.Options(**({"passphrase": PASSPHRASE, "preview": False} | options))
+        return getattr(embedded, kind)(self.project, "dev", self.events.append, chosen)
+
+    def up(self, **options):
+        """Run `up` without a preview."""
+        return self.run("up", **options)
+
+    @property
+    def checkpoint(self):
+        """The state file."""
+        return self.root / ".pulumi/stacks/box/dev.json"
+
+    @property
+    def latest(self):
+        """The deployment in the state file."""
+        return json.loads(self.checkpoint.read_text())["checkpoint"]["latest"]
+
+    def resource(self, name):
+        """One resource of the state, by name."""
+        (found,) = [r for r in self.latest["resources"] if r["urn"].endswith(f"::{name}") and not r.get("delete")]
+        return found
+
+    def steps(self, op=None):
+        """Finished steps as (op, name)."""
+        done = [(e.op, e.name) for e in self.events if isinstance(e, embedded.StepFinished)]
+        return [name for kind, name in done if kind == op] if op else done
+
+    def messages(self, severity):
+        """Diagnostics of a severity."""
+        return [e.message for e in self.events if isinstance(e, embedded.Diagnostic) and e.severity == severity]
+
+    def files(self):
+        """What the default provider of these tests created."""
+        return {path.name: path.read_text() for path in sorted((self.root / "out").glob("*"))}
+
+    def spawn(self, kind, hook="", **options):
+        """Run an operation in another process; `hook` is code that may define on_event(event)."""
+        code = textwrap.dedent(f"""
+            import os, signal, sys, time
+            from pathlib import Path
+            from pulumi_plinth import embedded
+            def on_event(event): pass
+            {textwrap.indent(textwrap.dedent(hook), " " * 12).strip()}
+            options = embedded.Options(**{ ({"passphrase": PASSPHRASE, "preview": False} | options)!r})
+            try:
+                embedded.{kind}(embedded.Project.load({str(self.root)!r}), "dev", on_event, options)
+            except embedded.EmbeddedError as error:
+                print(type(error).__name__, error)
+                sys.exit(3)
+        """)
+        pipe = subprocess.PIPE
+        return subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=subprocess.STDOUT, text=True)
+
+    def wait_for(self, condition, seconds=20.0):
+        """Wait for a condition in another process."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come"
+            time.sleep(0.02)
+
+
+BOXES = '''
+    """Files as resources: importable and stateless, with faults on demand."""
+    import os, time, pulumi
+    from pathlib import Path
+    from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource
+    from pulumi.dynamic import ResourceProvider, UpdateResult
+
+    OUT = Path(__file__).parent / "out"
+
+    class BoxProvider(ResourceProvider):
+        def check(self, olds, news):
+            return CheckResult(news, [] if news.get("path") else [CheckFailure("path", "must not be empty")])
+        def diff(self, id_, olds, news):
+            replaces = [k for k in ("path",) if olds.get(k) != news.get(k)]
+            changed = replaces or [k for k in ("content",) if olds.get(k) != news.get(k)]
+            return DiffResult(changes=bool(changed), replaces=replaces, delete_before_replace=False)
+        def create(self, props):
+            content = props["content"]
+            if content == "fail":
+                raise RuntimeError("the shelf is full")
+            if content == "slow":
+                (OUT.parent / "slow").touch()
+                time.sleep(30)
+            if content == "late":
+                (OUT.parent / "slow").touch()
+                time.sleep(1)
+            if content == "die":
+                os._exit(9)
+            print(f"making {props['path']}", flush=True)
+            OUT.mkdir(exist_ok=True)
+            (OUT / props["path"]).write_text(content)
+            return CreateResult(props["path"], {**props, "size": len(content)})
+        def read(self, id_, props):
+            if not (OUT / id_).exists():
+                return ReadResult("", {})
+            return ReadResult(id_, {**props, "content": (OUT / id_).read_text()})
+        def update(self, id_, olds, news):
+            (OUT / news["path"]).write_text(news["content"])
+            return UpdateResult({**news, "size": len(news["content"])})
+        def delete(self, id_, props):
+            if props["content"] == "sticky":
+                raise RuntimeError("it sticks")
+            (OUT / id_).unlink(missing_ok=True)
+
+    class Box(Resource):
+        path: pulumi.Output[str]
+        content: pulumi.Output[str]
+        size: pulumi.Output[int]
+        def __init__(self, name, content, path=None, opts=None):
+            super().__init__(BoxProvider(), name, {"path": path or name, "content": content, "size": None}, opts)
+'''
+
+
+@pytest.fixture
+def box(tmp_path, monkeypatch):
+    """A project whose boxes are files in `out/`."""
+    sandbox = Sandbox(tmp_path)
+    sandbox.write("Pulumi.yaml", "name: box\nruntime: python\nbackend:\n  url: file://.\n")
+    sandbox.write("boxes.py", BOXES)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    return sandbox
+
+
+@pytest.fixture
+def plugin_on_path(tmp_path, monkeypatch):
+    """A `pulumi-resource-thing` on PATH; its calls are logged to the returned file."""
+    log, folder = tmp_path / "plugin.log", tmp_path / "bin"
+    folder.mkdir()
+    script = folder / "pulumi-resource-thing"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u "{FAKES / "thing_plugin.py"}" "{log}" "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return log
+
+
+@pytest.fixture
+def traces():
+    """The folder of recordings."""
+    return TRACES
+
+
+@pytest.fixture
+def kill_process():
+    """Kill as the kernel would, and wait."""
+
+    def kill(process):
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    return kill
