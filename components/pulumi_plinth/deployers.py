@@ -79,7 +79,7 @@ class EmbeddedDeployer:
 
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         """Read from the state."""
-        return dict(embedded.outputs(self._project(), self.workspace.stack, show_secrets)) if self._has_stack() else {}
+        return dict(embedded.outputs(self._project(), self.workspace.stack, show_secrets=show_secrets)) if self._has_stack() else {}
 
     def export(self) -> dict[str, Any]:
         """Read from the state; secrets stay encrypted."""
