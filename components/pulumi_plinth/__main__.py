@@ -1,0 +1,5 @@
+"""`python -m pulumi_plinth` is `plinth`."""
+
+from pulumi_plinth.cli import main
+
+main()
