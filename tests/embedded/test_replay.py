@@ -1,4 +1,5 @@
 """Recordings of the Pulumi CLI, replayed: same registrations in, same provider calls, answers and state out."""
+# ruff: noqa: D102 - stand-ins follow their protocol
 
 import json
 import sys
@@ -104,12 +105,28 @@ class Replay:
         return self.journal.snapshot()
 
     def assert_same_calls(self):
-        """Every recorded provider call was made, with the recorded request, in the recorded order of its resource."""
+        """Every recorded provider call was made, with the recorded request, in the recorded order of its resource.
+
+        And every checkpoint on the way was one which the Pulumi CLI accepts.
+        """
         self.providers.close()
+        for snapshot in self.saved:
+            _assert_integrity(snapshot)
         assert self.provider.asked.keys() == self.provider.recorded.keys()
         for urn, recorded in self.provider.recorded.items():
             asked = [call for call in self.provider.asked[urn] if urn or call[0] != "Cancel"]
             assert asked == [call for call in recorded if urn or call[0] != "Cancel"], urn
+
+
+def _assert_integrity(snapshot):
+    """What the Pulumi CLI verifies on loading: references point backwards, and a URN lives once."""
+    seen, references = set(), set()
+    for resource in snapshot.resources:
+        assert resource.references() <= seen, resource.urn
+        assert not resource.provider or resource.provider in references, resource.urn
+        assert resource.delete or resource.urn not in seen, resource.urn
+        seen.add(resource.urn)
+        references.add(resource.reference)
 
 
 def _config(calls):

@@ -105,9 +105,8 @@ class Deployment:
         self.wake.set()
 
     def cancel(self) -> None:
-        """Take no new steps; running ones finish."""
+        """Take no new steps; running ones finish. Safe in a signal handler: it takes no lock."""
         self.cancelled = True
-        self.wake.set()
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
@@ -253,7 +252,10 @@ class Deployment:
 
         def guarded(job: Callable[[], None]) -> None:
             with contextlib.suppress(Stopped), self.working():
-                job()
+                try:
+                    job()
+                except EmbeddedError as error:
+                    self.fail(error)
 
         with ThreadPoolExecutor(max_workers=max(1, self.run.options.parallel)) as pool:
             list(pool.map(guarded, jobs))

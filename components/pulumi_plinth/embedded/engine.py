@@ -195,8 +195,8 @@ class Engine:
         def interrupt(_number: int, _frame: object) -> None:
             if self.deployment is None:
                 raise KeyboardInterrupt
-            if self.deployment.cancelled:
-                self._kill()
+            if self.deployment.cancelled:  # a thread, because a handler must not wait for locks
+                threading.Thread(target=self._kill, daemon=True).start()
             self.deployment.cancel()
 
         before = signal.signal(signal.SIGINT, interrupt)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pulumi_plinth.embedded.backend import Backend, now
 from pulumi_plinth.embedded.crypto import PassphraseCrypter
@@ -25,6 +25,9 @@ from pulumi_plinth.embedded.state import (
     snapshot_from_json,
 )
 from pulumi_plinth.embedded.values import has_secret, has_unknown, reveal
+
+if TYPE_CHECKING:
+    from pulumi_plinth.embedded.deployment import Deployment
 
 _HIDDEN = "[secret]"
 
@@ -50,14 +53,22 @@ class Stack:
     @cached_property
     def crypter(self) -> PassphraseCrypter:
         """Its crypter: salt of the stack file, else of the state, else a new one."""
+        return PassphraseCrypter(_passphrase(self.options, self.name), self.file.salt or self._kept_salt)
+
+    @cached_property
+    def _kept_salt(self) -> str:
         checkpoint = self.backend.read()
-        kept = salt_of(checkpoint, str(self.backend.checkpoint_path)) if checkpoint else ""
-        return PassphraseCrypter(_passphrase(self.options, self.name), self.file.salt or kept)
+        return salt_of(checkpoint, str(self.backend.checkpoint_path)) if checkpoint else ""
+
+    @cached_property
+    def _reader(self) -> PassphraseCrypter:
+        return PassphraseCrypter(_passphrase(self.options, self.name), self._kept_salt)
 
     @cached_property
     def memo(self) -> SecretMemo:
-        """Its encryption, key derived when first needed."""
-        return SecretMemo(lambda: self.crypter)
+        """Its encryption, keys derived when first needed."""
+        moved = self._kept_salt and self.file.salt and self._kept_salt != self.file.salt
+        return SecretMemo(lambda: self.crypter, (lambda: self._reader) if moved else None)
 
     def snapshot(self) -> Snapshot | None:
         """Its state; None where it does not exist."""
@@ -176,10 +187,13 @@ def _run(kind: str, stack: Stack, on_event: OnEvent) -> Result:
     engine = Engine(kind, stack, on_event)
     try:
         deployment = engine.run()
-    finally:
+    except BaseException:
         engine.close()
-        if kind != "preview" and engine.deployment:
-            _record(kind, stack, began, engine)
+        with contextlib.suppress(StateError):  # what stopped the run matters more than its history
+            _record(kind, stack, began, engine.deployment)
+        raise
+    engine.close()
+    _record(kind, stack, began, deployment)
     values = deployment.outputs
     return Result(
         kind,
@@ -190,8 +204,9 @@ def _run(kind: str, stack: Stack, on_event: OnEvent) -> Result:
     )
 
 
-def _record(kind: str, stack: Stack, began: float, engine: Any) -> None:
-    deployment = engine.deployment
+def _record(kind: str, stack: Stack, began: float, deployment: Deployment | None) -> None:
+    if kind == "preview" or deployment is None:
+        return
     stack.backend.add_history(
         {
             "kind": kind,

@@ -63,6 +63,8 @@ class Project:
         for key in _FOREIGN:
             if content.get(key):
                 raise Unsupported(f"the key '{key}'", str(path))
+        if (content.get("options") or {}).get("refresh"):
+            raise Unsupported("the key 'options.refresh' (run refresh, then up)", str(path))
         schema = content.get("config") or {}
         if not isinstance(schema, dict):
             raise Unsupported("a folder name as 'config' (use stackConfigDir)", str(path))

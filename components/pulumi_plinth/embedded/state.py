@@ -178,11 +178,12 @@ def resource_from_json(document: Mapping[str, Any], crypter: SecretMemo) -> Reso
 class SecretMemo:
     """Encrypts and decrypts, and keeps the ciphertext of an unchanged secret, so that checkpoints stay comparable.
 
-    `crypter` makes the crypter when the first secret is met: deriving the key takes a third of a second.
+    `crypter` makes the crypter when the first secret is met: deriving the key takes a third of a second. A state
+    written under another salt than the stack file's is read with `reader`.
     """
 
-    def __init__(self, crypter: Callable[[], Crypter]) -> None:
-        self._crypter = crypter
+    def __init__(self, crypter: Callable[[], Crypter], reader: Callable[[], Crypter] | None = None) -> None:
+        self._crypter, self._reader = crypter, reader or crypter
         self._known: dict[tuple[str, str], str] = {}
 
     def encrypt_for(self, urn: str) -> Callable[[str], str]:
@@ -199,8 +200,9 @@ class SecretMemo:
         """Return a decrypter for the secrets of one resource."""
 
         def decrypt(cipher: str) -> str:
-            plain = self._crypter().decrypt(cipher)
-            self._known.setdefault((urn, plain), cipher)
+            plain = self._reader().decrypt(cipher)
+            if self._reader is self._crypter:
+                self._known.setdefault((urn, plain), cipher)
             return plain
 
         return decrypt
