@@ -30,7 +30,7 @@ from plinth_runtime.serving.ports import require_free
 from plinth_runtime.serving.probe import Prober, Target
 from plinth_runtime.serving.process import EngineProcess, Listener, Place
 from plinth_runtime.serving.restart import Death, judge
-from plinth_runtime.serving.states import ENDS, Action, Event, step
+from plinth_runtime.serving.states import ENDS, Action, Event, Step, step
 
 LOAD_GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL when no request can be open, and between one SIGKILL and the next."""
@@ -197,17 +197,17 @@ class Agent:
 
     def _happen(self, event: Event) -> None:
         to = step(self.board.phase, event)
+        if to == Step(self.board.phase):
+            return
         if to.phase is not self.board.phase:
             self._go(to.phase)
         for action in to.actions:
             self._perform(action)
-        if to.actions:
-            self._publish()
+        self._publish()
 
     def _go(self, phase: Phase) -> None:
         self.board.enter(phase)
         self.work.log.say(f"phase {phase} after {self.board.clock() - self.board.started_at:.1f} s")
-        self._publish()
 
     def _perform(self, action: Action) -> None:
         limits = self.work.launch.lifecycle

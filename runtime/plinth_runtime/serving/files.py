@@ -12,10 +12,12 @@ from pathlib import Path
 from plinth_runtime.contract.rundir import RunDir
 from plinth_runtime.errors import AlreadyRunningError, BadConfigError
 
-PREDECESSOR_SECONDS = 10.0
-"""A killed agent's guard needs up to three seconds to end the engine; more than this is a fault."""
+POLL_SECONDS = 0.05
+GLANCE_ROUNDS = 4
+"""Whoever asks whether an agent lives here holds the lock for a moment; that is no reason to give up."""
 
-POLL_SECONDS = 0.1
+PREDECESSOR_ROUNDS = 200
+"""10 s. A killed agent's guard needs up to three to end the engine; more is a fault."""
 
 
 def prepare(run_dir: RunDir) -> None:
@@ -26,16 +28,13 @@ def prepare(run_dir: RunDir) -> None:
         raise BadConfigError(f"the run directory {run_dir.path} cannot be made: {error.strerror}") from error
 
 
-def take_agent_lock(run_dir: RunDir) -> int:
+def take_agent_lock(run_dir: RunDir, sleep: Callable[[float], None] = time.sleep) -> int:
     """Become the only agent of a run directory; the descriptor is the lock. Raises AlreadyRunningError."""
     descriptor = _open_lock(run_dir.lock)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    if not _lock(descriptor, GLANCE_ROUNDS, sleep):
         holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
-        message = f"the run directory {run_dir.path} is held by the agent with process id {holder}"
-        raise AlreadyRunningError(message) from error
+        raise AlreadyRunningError(f"the run directory {run_dir.path} is held by the agent with process id {holder}")
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
@@ -50,14 +49,20 @@ def release_agent_lock(descriptor: int) -> None:
 def take_engine_lock(run_dir: RunDir, sleep: Callable[[float], None] = time.sleep) -> int:
     """Wait until no engine of this run directory is left, for a bounded time. Raises AlreadyRunningError."""
     descriptor = _open_lock(run_dir.engine_lock)
-    for _ in range(round(PREDECESSOR_SECONDS / POLL_SECONDS)):
+    if _lock(descriptor, PREDECESSOR_ROUNDS, sleep):
+        return descriptor
+    os.close(descriptor)
+    message = f"an engine of a former agent still runs in {run_dir.path}"
+    raise AlreadyRunningError(message, hint="Look for its processes and end them; their guard seems to be stuck.")
+
+
+def _lock(descriptor: int, rounds: int, sleep: Callable[[float], None]) -> bool:
+    for _ in range(rounds):
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
+            return True
         sleep(POLL_SECONDS)
-    os.close(descriptor)
-    message = f"an engine of a former agent still runs in {run_dir.path} after {PREDECESSOR_SECONDS:g} s"
-    raise AlreadyRunningError(message, hint="Look for its processes and end them; their guard seems to be stuck.")
+    return False
 
 
 def _open_lock(path: Path) -> int:

@@ -53,6 +53,10 @@ class RotatingFile:
             self._rotate()
         self._file.write(data)
 
+    def close(self) -> None:
+        """Close the present file."""
+        self._file.close()
+
     def _rotate(self) -> None:
         self._file.close()
         for number in range(self._kept - 1, 0, -1):

@@ -119,11 +119,12 @@ class EngineProcess:
 
     def _finish_for_guard(self) -> None:
         """Do what a guard would have done that is gone without a word."""
+        group = self.pid or self.guard_pid
         for _ in range(DEATH_ROUNDS):
-            try:
-                os.killpg(self.pid or self.guard_pid, signal.SIGKILL)
-            except OSError:
+            # Seen from here "ours" are the orphans that came to the agent, even those that left the group.
+            if not guard.members(group):
                 return
+            guard.signal_all(group, signal.SIGKILL)
             time.sleep(DEATH_PAUSE_SECONDS)
 
     def _read_output(self, descriptor: int) -> None:

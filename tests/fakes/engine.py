@@ -1,0 +1,106 @@
+"""A process that behaves like vLLM's server as far as the agent can see: log lines, /health, signals, faults.
+
+Run by the real guard in place of an engine's interpreter, so it takes and mostly ignores vLLM's arguments. FAKE_FAULTS
+names the faults, separated by commas; FAKE_DIR is where it may leave notes. Standard library only, starts in 50 ms.
+"""
+
+import http.server
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+FAULTS = set(filter(None, os.environ.get("FAKE_FAULTS", "").split(",")))
+NOTES = Path(os.environ.get("FAKE_DIR", "."))
+LAST_LINES = {
+    "bad-arguments": ("api_server.py: error: unrecognized arguments: --no-such", 2),
+    "oom": ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", 1),
+    "corrupt": ("safetensors_rust.SafetensorError: Error while deserializing header: MetadataIncompleteBuffer", 1),
+    "die-loading": ("RuntimeError: something unknown", 1),
+}
+
+
+def say(text):
+    """Log as vLLM does."""
+    print(f"(APIServer pid={os.getpid()}) INFO 01-01 00:00:00 [fake.py:1] {text}", flush=True)
+
+
+def option(name):
+    """Value of a command-line argument."""
+    return sys.argv[sys.argv.index(name) + 1]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """/health, and a stream that lasts one second."""
+
+    def do_GET(self):
+        """Answer."""
+        self.send_response(200)
+        self.end_headers()
+        if self.path == "/stream":
+            for number in range(10):
+                self.wfile.write(f"data: {number}\n\n".encode())
+                self.wfile.flush()
+                time.sleep(0.1)
+            self.wfile.write(b"data: [DONE]\n\n")
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Waits for open streams when closed."""
+
+    daemon_threads = False
+    block_on_close = True
+
+
+def spawn_children():
+    """Children that would stay behind: one in the group, one that left it."""
+    for name, leaves in (("child", False), ("runaway", True)):
+        child = subprocess.Popen(["sleep", "300"], start_new_session=leaves)
+        (NOTES / name).write_text(str(child.pid))
+
+
+def count_start():
+    """Number of starts so far, this one included."""
+    path = NOTES / "starts"
+    count = int(path.read_text()) + 1 if path.exists() else 1
+    path.write_text(str(count))
+    return count
+
+
+def main():
+    """Live the life of an engine."""
+    starts = count_start()
+    (NOTES / "pid").write_text(str(os.getpid()))
+    if "ignore-term" in FAULTS:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "children" in FAULTS:
+        spawn_children()
+    say("Initializing a V1 LLM engine (v0) with config")
+    say("Starting to load model x...")
+    sys.stdout.write("Loading safetensors checkpoint shards:   0% Completed | 0/2\r")
+    sys.stdout.write("Loading safetensors checkpoint shards: 100% Completed | 2/2\n")
+    for fault, (line, code) in LAST_LINES.items():
+        if fault in FAULTS or (fault + "-once" in FAULTS and starts == 1):
+            print(line, flush=True)
+            sys.exit(code)
+    while "hang" in FAULTS:
+        time.sleep(60)
+    say("Loading weights took 0.1 seconds")
+    server = Server((option("--host"), int(option("--port"))), Handler)
+    if "ignore-term" not in FAULTS:
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    if "die-ready-once" in FAULTS and starts == 1:
+        threading.Timer(1.0, lambda: (say("EngineDeadError: EngineCore encountered an issue."), os._exit(0))).start()
+    say("Application startup complete.")
+    server.serve_forever(0.02)
+    server.server_close()
+    say("bye")
+
+
+main()

@@ -1,0 +1,101 @@
+"""The engine's argv and environment, letter by letter."""
+
+import json
+
+import pytest
+
+from plinth_runtime.contract.launch import LaunchConfig
+from plinth_runtime.serving.command import Paths, build_argv, build_command, build_environment
+
+DOCUMENT = {
+    "deployment": "chat",
+    "model": {"servedName": "m", "folder": "/models/m", "maxModelLen": 2048, "dtype": "bfloat16"},
+    "engine": {
+        "python": "/engine/bin/python",
+        "kvCacheBytes": 2 << 30,
+        "maxNumSeqs": 8,
+        "extraArgs": ["--seed", "7"],
+        "environment": {"OMP_NUM_THREADS": "2"},
+    },
+    "api": {"host": "127.0.0.1", "port": 8000, "keysFile": "/run/keys"},
+    "management": {"port": 8001},
+}
+PATHS = Paths("/lib/injected", "/run/draining")
+INHERITED = {
+    "PATH": "/bin",
+    "HOME": "/home/x",
+    "LC_ALL": "C",
+    "CUDA_VISIBLE_DEVICES": "0",
+    "VLLM_HOST_IP": "10.0.0.1",
+    "VLLM_API_KEY": "secret",
+    "VLLM_SERVER_DEV_MODE": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHOME": "/x",
+    "PYTHONPATH": "/x",
+    "VIRTUAL_ENV": "/x",
+    "PULUMI_CONFIG_PASSPHRASE": "secret",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "HF_TOKEN": "secret",
+    "OMP_NUM_THREADS": "64",
+}
+
+
+def test_golden(project_root):
+    """The whole command for a typical launch; to accept a change, write the printed document into the golden file."""
+    command = build_command(LaunchConfig.model_validate(DOCUMENT), PATHS, INHERITED)
+    made = {"argv": list(command.argv), "environment": dict(sorted(command.environment.items()))}
+    golden = project_root / "tests" / "runtime" / "golden" / "command.json"
+    assert made == json.loads(golden.read_text()), json.dumps(made, indent=2)
+
+
+def test_no_secret_passes():
+    """Nothing secret or of our own interpreter reaches argv or environment."""
+    command = build_command(LaunchConfig.model_validate(DOCUMENT), PATHS, INHERITED)
+    text = json.dumps([command.argv, dict(command.environment)])
+    assert "secret" not in text
+    assert not {"PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "VIRTUAL_ENV"} & set(command.environment)
+
+
+@pytest.mark.parametrize("name", ["PYTHONPATH", "PLINTH_KEYS_FILE", "PLINTH_DRAINING_FILE", "PYTHONSAFEPATH"])
+def test_the_gate_cannot_be_switched_off(name):
+    """A launch's own environment does not replace what the gate needs."""
+    document = {**DOCUMENT, "engine": {**DOCUMENT["engine"], "environment": {name: "/elsewhere"}}}
+    assert build_environment(LaunchConfig.model_validate(document), PATHS, {})[name] != "/elsewhere"
+
+
+CHANGES = {
+    "servedName": ("model", "servedName", "other"),
+    "folder": ("model", "folder", "/other"),
+    "maxModelLen": ("model", "maxModelLen", 1024),
+    "dtype": ("model", "dtype", "float32"),
+    "python": ("engine", "python", "/other"),
+    "device": ("engine", "device", "cuda"),
+    "kvCacheBytes": ("engine", "kvCacheBytes", 3 << 30),
+    "maxNumSeqs": ("engine", "maxNumSeqs", 9),
+    "enforceEager": ("engine", "enforceEager", False),
+    "extraArgs": ("engine", "extraArgs", []),
+    "environment": ("engine", "environment", {}),
+    "host": ("api", "host", "0.0.0.0"),  # noqa: S104
+    "port": ("api", "port", 8009),
+    "keysFile": ("api", "keysFile", None),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_field_matters(change):
+    """Each field that concerns the engine changes its command beyond the fingerprint."""
+    section, key, value = CHANGES[change]
+    document = {**DOCUMENT, section: {**DOCUMENT[section], key: value}}
+    commands = []
+    for each in (DOCUMENT, document):
+        command = build_command(LaunchConfig.model_validate(each), PATHS, {})
+        argv = [word for word in command.argv if not word.startswith("plinth-")]
+        commands.append((argv, command.environment))
+    assert commands[0] != commands[1]
+
+
+def test_shutdown_timeout_is_never_zero():
+    """Zero would make the engine abort open streams as if they were complete."""
+    document = {**DOCUMENT, "lifecycle": {"shutdownTimeoutSeconds": 0}}
+    argv = build_argv(LaunchConfig.model_validate(document))
+    assert argv[argv.index("--shutdown-timeout") + 1] == "1"

@@ -1,0 +1,128 @@
+"""The management port: what is said to whom, and that nobody can block it."""
+
+import json
+import socket
+import urllib.request
+
+import pytest
+
+from plinth_runtime.contract.status import Phase
+from plinth_runtime.errors import PortTakenError
+from plinth_runtime.serving import management
+from plinth_runtime.serving.board import Board
+from plinth_runtime.serving.management import Insight, ManagementPort, answer
+
+
+@pytest.fixture
+def board():
+    """A board on a clock that stands still."""
+    return Board("test", "ab" * 32, 1, clock=lambda: 0.0)
+
+
+@pytest.fixture
+def insight(board):
+    """What the port may know of it."""
+    return Insight(status=board.status, ready=lambda: board.ready, alive=lambda: True, drain=lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("phase", "reachable", "codes"),
+    [
+        (Phase.VERIFYING, False, (503, 503, 200)),
+        (Phase.LOADING, False, (503, 503, 200)),
+        (Phase.READY, True, (200, 200, 200)),
+        (Phase.READY, False, (503, 503, 200)),
+        (Phase.DRAINING, True, (503, 503, 200)),
+        (Phase.FAILED, True, (503, 503, 200)),
+    ],
+)
+def test_codes(board, insight, phase, reachable, codes):
+    """Startup and readiness are 200 exactly when clients may come; liveness is about the agent."""
+    board.phase, board.reachable = phase, reachable
+    got = tuple(answer("GET", path, "127.0.0.1", insight).status for path in ("/startupz", "/readyz", "/livez"))
+    assert got == codes
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "peer", "status"),
+    [
+        ("GET", "/", "127.0.0.1", 404),
+        ("GET", "/readyz?x=1", "127.0.0.1", 503),
+        ("POST", "/readyz", "127.0.0.1", 405),
+        ("GET", "/drain", "127.0.0.1", 405),
+        ("POST", "/drain", "127.0.0.1", 202),
+        ("POST", "/drain", "::1", 202),
+        ("POST", "/drain", "10.0.0.7", 403),
+        ("POST", "/drain", "fe80::1%eth0", 403),
+    ],
+)
+def test_routes(insight, method, path, peer, status):
+    """Unknown paths, wrong methods and far-away drains are refused, in JSON."""
+    said = answer(method, path, peer, insight)
+    assert said.status == status
+    assert json.loads(said.body)
+
+
+def test_metrics(board, insight):
+    """Every figure of the status is there, under documented names."""
+    board.phase, board.reachable, board.restarts, board.bytes_done = Phase.READY, True, 2, 7
+    text = answer("GET", "/metrics", "127.0.0.1", insight).body.decode()
+    for line in (
+        'plinth_phase{phase="ready"} 1.0',
+        'plinth_phase{phase="failed"} 0.0',
+        "plinth_ready 1.0",
+        "plinth_engine_restarts_total 2.0",
+        "plinth_weight_bytes_done 7.0",
+        f'plinth_launch_info{{deployment="test",digest="{"ab" * 32}"}} 1.0',
+    ):
+        assert line in text
+
+
+def test_percent_never_goes_back(board):
+    """Progress within an engine's start is monotonic, and a restart begins anew."""
+    board.enter(Phase.STARTING)
+    board.advance(55)
+    board.advance(20)
+    assert board.status().percent == 55
+    board.enter(Phase.READY)
+    assert board.status().percent == 100
+    board.enter(Phase.STARTING)
+    assert board.status().percent == 10
+
+
+@pytest.fixture
+def port(insight, free_port):
+    """A port that listens."""
+    listening = ManagementPort("127.0.0.1", free_port(), insight)
+    yield listening
+    listening.close()
+
+
+def test_it_listens_at_once(port):
+    """An answer comes over the wire."""
+    with socket.create_connection(("127.0.0.1", port.port), timeout=5) as client:
+        client.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.0 200")
+
+
+def test_taken(port, insight):
+    """A second port on the same number is refused with the holder's name."""
+    with pytest.raises(PortTakenError, match="the management port"):
+        ManagementPort("127.0.0.1", port.port, insight)
+
+
+def test_silent_clients_do_not_block_it(port, monkeypatch, until):
+    """When silent clients fill all places, the old ones are ended and the next caller is answered."""
+    monkeypatch.setattr(management, "CONNECTION_SECONDS", 0.0)
+    silent = [socket.create_connection(("127.0.0.1", port.port)) for _ in range(management.CONNECTIONS)]
+
+    def answered():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port.port}/livez", timeout=2) as said:
+                return said.status == 200
+        except OSError:
+            return False
+
+    until(answered)
+    for client in silent:
+        client.close()

@@ -1,0 +1,148 @@
+"""The gate inside the engine: tested as the ASGI application it is, without an engine."""
+
+import ast
+import asyncio
+import hashlib
+import importlib.util
+import json
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def gate_path(project_root):
+    """The middleware's file."""
+    return project_root / "runtime/plinth_runtime/serving/injected/plinth_middleware.py"
+
+
+@pytest.fixture(scope="session")
+def gate(gate_path):
+    """The module, loaded as the engine loads it: from its folder and by its own name."""
+    spec = importlib.util.spec_from_file_location("plinth_middleware", gate_path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def ask(gate, tmp_path):
+    """A function that sends one request and returns (status, body, headers); 200 comes from behind the gate."""
+
+    def send_one(path, headers=(), keys=None, draining=False, kind="http"):
+        environment = {"PLINTH_DRAINING_FILE": str(tmp_path / "draining")}
+        if draining:
+            (tmp_path / "draining").touch()
+        if keys is not None:
+            environment["PLINTH_KEYS_FILE"] = str(keys)
+        sent = []
+
+        async def behind(_scope, _receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        async def collect(message):
+            sent.append(message)
+
+        application = gate.PlinthMiddleware(behind, environment)
+        scope = {"type": kind, "path": path, "headers": list(headers)}
+        asyncio.run(application(scope, None, collect))
+        if kind == "websocket":
+            return sent
+        body = json.loads(sent[1]["body"]) if len(sent) > 1 else None
+        return sent[0]["status"], body, dict(sent[0]["headers"])
+
+    return send_one
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """A keys file that accepts "alpha" and "beta"."""
+    path = tmp_path / "keys"
+    path.write_text("# people\n" + "".join(hashlib.sha256(key).hexdigest() + "\n" for key in (b"alpha", b"beta")))
+    return path
+
+
+BEARER = (b"authorization", b"Bearer alpha")
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/v1/chat/completions", "/v1/completions", "/metrics"])
+def test_allowed_paths_pass(ask, path):
+    """Without a keys file the allowed paths are open."""
+    assert ask(path)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/invocations", "/tokenize", "/docs", "/v1/models/", "//v1/models", "/v1/load_lora_adapter", "/ping", ""]
+)
+def test_other_paths_do_not_exist(ask, path):
+    """Everything else answers 404 in OpenAI's form."""
+    status, body, _ = ask(path)
+    assert status == 404
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([], 401),
+        ([BEARER], 200),
+        ([(b"authorization", b"bearer beta")], 200),
+        ([(b"x-api-key", b"beta")], 200),
+        ([(b"authorization", b"Bearer ")], 401),
+        ([(b"authorization", b"Bearer gamma")], 401),
+        ([(b"authorization", b"alpha")], 401),
+        ([(b"authorization", b"Basic alpha"), (b"x-api-key", b"alpha")], 200),
+    ],
+)
+def test_keys(ask, keys, headers, status):
+    """A key is taken from either header and must be one of the file's."""
+    assert ask("/v1/models", headers, keys)[0] == status
+
+
+def test_without_a_key_only_health(ask, keys):
+    """Health needs no key; unknown paths and metrics do, and a 401 says how to give one."""
+    assert ask("/health", keys=keys)[0] == 200
+    assert ask("/invocations", keys=keys)[0] == ask("/metrics", keys=keys)[0] == 401
+    status, body, headers = ask("/v1/models", keys=keys)
+    assert (status, body["error"]["code"], headers[b"www-authenticate"]) == (401, "invalid_api_key", b"Bearer")
+
+
+def test_keys_file_is_reread(gate, keys):
+    """A key that was taken out of the file is refused at once; without the file nobody enters."""
+    ring = gate.KeyRing(str(keys))
+    assert ring.accepts(b"alpha")
+    keys.write_text(hashlib.sha256(b"beta").hexdigest() + "\n")
+    assert not ring.accepts(b"alpha")
+    assert ring.accepts(b"beta")
+    keys.unlink()
+    assert not ring.accepts(b"beta")
+
+
+def test_draining(ask):
+    """While draining new requests are told to go elsewhere; health and metrics stay."""
+    status, body, headers = ask("/v1/completions", draining=True)
+    assert (status, body["error"]["code"], headers[b"retry-after"]) == (503, "draining", b"10")
+    assert ask("/health", draining=True)[0] == ask("/metrics", draining=True)[0] == 200
+
+
+def test_websockets_are_refused(ask):
+    """No websocket is opened, whatever its path."""
+    assert ask("/v1/realtime", kind="websocket") == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_lifespan_passes(ask):
+    """The server's own start and stop events are none of the gate's business."""
+    assert ask("", kind="lifespan")[0] == 200
+
+
+def test_it_stands_alone(gate_path):
+    """The folder holds this one file, and it imports nothing but the standard library."""
+    assert [path.name for path in gate_path.parent.iterdir() if path.name != "__pycache__"] == [gate_path.name]
+    tree = ast.parse(gate_path.read_text())
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    assert imported <= set(sys.stdlib_module_names)
