@@ -32,5 +32,5 @@ class Platform(pulumi.ComponentResource):
         }
         self.endpoints = pulumi.Output.all(**{name: server.endpoint for name, server in servers.items()})
         self.management = pulumi.Output.all(**{name: server.management for name, server in servers.items()})
-        self.keys = pulumi.Output.secret(pulumi.Output.all(**{name: item.api_key for name, item in servers.items()}))
+        self.keys = pulumi.Output.secret(pulumi.Output.all(**{name: item.key for name, item in servers.items()}))
         self.register_outputs({"endpoints": self.endpoints, "management": self.management, "keys": self.keys})

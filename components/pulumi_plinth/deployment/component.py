@@ -13,13 +13,13 @@ class ModelDeployment(pulumi.ComponentResource):
     """A model, served.
 
     Outputs: `endpoint` (base URL of the OpenAI API), `management` (base URL for probes), `pid` of the agent, and
-    `api_key`, a secret that is empty when the deployment is open.
+    `key`, a secret that is empty when the deployment is open.
     """
 
     endpoint: pulumi.Output[str]
     management: pulumi.Output[str]
     pid: pulumi.Output[int]
-    api_key: pulumi.Output[str]
+    key: pulumi.Output[str]
 
     def __init__(
         self, name: str, plan: DeploymentPlan, store: pulumi.Input[str], opts: pulumi.ResourceOptions | None = None
@@ -27,7 +27,7 @@ class ModelDeployment(pulumi.ComponentResource):
         super().__init__(naming.MODEL_DEPLOYMENT, name, {"plan": plan.launch.digest(), "store": store}, opts)
         server = LocalServer(naming.child(name, "server"), plan, store, pulumi.ResourceOptions(parent=self))
         self.endpoint, self.management = server.endpoint, server.management
-        self.pid, self.api_key = server.pid, pulumi.Output.secret(server.key)
+        self.pid, self.key = server.pid, pulumi.Output.secret(server.key)
         self.register_outputs(
-            {"endpoint": self.endpoint, "management": self.management, "pid": self.pid, "apiKey": self.api_key}
+            {"endpoint": self.endpoint, "management": self.management, "pid": self.pid, "key": self.key}
         )
