@@ -75,7 +75,9 @@ test-all: check engine model ## Everything that needs no GPU
 bench-start: install engine model ## Time to first answer, ours against bare vLLM, in one run
 	$(BIN)/python tests/bench/start.py
 
-.PHONY: lock clean
+.PHONY: docs lock clean
+docs: $(INSTALLED) ## Write docs/reference.md from the specs
+	$(BIN)/plinth schema --markdown > docs/reference.md
 lock: $(INSTALLED) ## Compile the locks anew from the *.in files
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes requirements.in -o requirements.lock
 	cd $(ENGINE_DIR) && ../../../$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate \

@@ -304,11 +304,14 @@ def export(stack: str, cwd: Path, deployer: str) -> None:
 
 
 @main.command()
-def schema() -> None:
+@click.option("--markdown", "as_markdown", is_flag=True, help="The reference for people instead.")
+def schema(as_markdown: bool) -> None:
     """Print the JSON schema of the stack file's value under `plinth:stack`."""
+    from pulumi_plinth.reference import markdown
     from pulumi_plinth.stack import StackSpec
 
-    click.echo(json.dumps(StackSpec.model_json_schema(), indent=2))
+    found = StackSpec.model_json_schema()
+    click.echo(markdown(found) if as_markdown else json.dumps(found, indent=2))
 
 
 @main.command()
