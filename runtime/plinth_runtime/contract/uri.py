@@ -208,13 +208,13 @@ def _names(template: str) -> set[str]:
 def _pattern(template: str) -> re.Pattern[str]:
     """Turn a grammar into the expression that reads it."""
     pattern = ""
-    for token in re.findall(r"\{\w+\}|\[|\]|[^\[\]{}]+", template):
-        if token == "[":
+    for piece in re.findall(r"\{\w+\}|\[|\]|[^\[\]{}]+", template):
+        if piece == "[":
             pattern += "(?:"
-        elif token == "]":
+        elif piece == "]":
             pattern += ")?"
-        elif token.startswith("{"):
-            pattern += f"(?P<{token[1:-1]}>{_PARTS[token[1:-1]]})"
+        elif piece.startswith("{"):
+            pattern += f"(?P<{piece[1:-1]}>{_PARTS[piece[1:-1]]})"
         else:
-            pattern += re.escape(token)
+            pattern += re.escape(piece)
     return re.compile(pattern)
