@@ -299,11 +299,7 @@ def test_kubernetes_from_preview_to_destroy(replay):
         run.up()
         run.assert_same_calls()
     state = Snapshot()
-    for name, counts in (
-        ("21", {"create": 7}),
-        ("22", {"same": 7}),
-        ("23", {"same": 5, "replace": 1, "update": 1}),
-    ):
+    for name, counts in (("21", {"create": 7}), ("22", {"same": 7}), ("23", {"same": 5, "replace": 1, "update": 1})):
         with replay(name, state) as run:
             state = run.up()
             run.assert_same_calls()

@@ -230,8 +230,10 @@ def test_a_dead_plugin_leaves_a_pending_operation(box):
         ('Box("x", "1", opts=pulumi.ResourceOptions(import_="7"))', "option 'import'"),
         ('Box("x", "1", opts=pulumi.ResourceOptions(transforms=[lambda a: None]))', "option 'transforms'"),
         (
-            'h = pulumi.ResourceHook("h", lambda a: None)\n'
-            'Box("x", "1", opts=pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[h])))',
+            (
+                'h = pulumi.ResourceHook("h", lambda a: None)\n'
+                'Box("x", "1", opts=pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[h])))'
+            ),
             "resource hook",
         ),
         ('pulumi.ComponentResource("a:b:C", "x", {}, None, remote=True)', "remote component"),
@@ -320,3 +322,50 @@ def test_update_history_is_kept_as_pulumi_does(box):
     assert len(entries) == 2
     assert len(list((box.root / ".pulumi/backups/box/dev").glob("*.json"))) == 1
     assert all(path.with_name(path.name + ".attrs").exists() for path in entries)
+
+
+def test_many_resources_at_once(box):
+    """Sixty independent resources are made in parallel, each once, and a dependent of all of them last."""
+    box.program("""
+        from boxes import Box
+        import pulumi
+        many = [Box(f"n{i}", "x") for i in range(60)]
+        Box("last", pulumi.Output.all(*[m.size for m in many]).apply(lambda s: str(int(sum(s)))))
+    """)
+    assert box.up(parallel=4).changes == {"create": 62}
+    assert box.files()["last"] == "60"
+    before = box.checkpoint.read_bytes()
+    assert not box.up().has_changes
+    assert box.checkpoint.read_bytes() == before
+    assert box.run("destroy").changes == {"delete": 62}
+
+
+def test_a_failed_run_counts_what_it_did(box):
+    """The error of a failed run carries what was done before it."""
+    box.program('from boxes import Box\nimport pulumi\na = Box("a", "1")\nBox("b", a.size.apply(lambda _: "fail"))\n')
+    with pytest.raises(embedded.DeploymentFailed) as raised:
+        box.up()
+    assert raised.value.result.changes == {"create": 2}
+
+
+def test_destroy_forgets_what_it_reported(box):
+    """A create that was interrupted is reported by destroy and then forgotten: the state ends empty."""
+    box.program('from boxes import Box\nBox("a", "die")\n')
+    with pytest.raises(embedded.DeploymentFailed):
+        box.up()
+    box.run("destroy")
+    assert any("interrupted while creating" in message for message in box.messages("warning"))
+    assert not {"resources", "pending_operations"} & box.latest.keys()
+
+
+def test_state_under_another_salt(box, crypter):
+    """A stack file with a salt of its own takes the state over: it is read with the old and written with the new."""
+    box.program('from boxes import Box\nimport pulumi\nBox("a", pulumi.Output.secret("s3cr3t"))\n')
+    box.up()
+    old = box.latest["secrets_providers"]["state"]["salt"]
+    box.config(encryptionsalt=crypter.salt, new="value")
+    assert box.up().changes == {"same": 2}
+    assert box.latest["secrets_providers"]["state"]["salt"] == crypter.salt != old
+    shown = embedded.Options(passphrase="correct horse")
+    assert embedded.outputs(box.project, "dev", show_secrets=True, options=shown) == {}
+    assert not box.up().has_changes

@@ -79,6 +79,8 @@ class Engine:
         run = Run(stack.project, stack.name, config, stack.options, self._on_event, dry_run)
         deployment = self.deployment = Deployment(run, journal)
         deployment.mask([*secrets, *({"i": r.inputs, "o": r.outputs} for r in base.resources)])
+        root = base.stack()
+        deployment.outputs = root.outputs if root and self._kind == "refresh" else {}
         self._look_for_plugins(base)
         self._report_pending(deployment, base)
         self._perform(deployment)

@@ -80,7 +80,7 @@ class Failure:
 
 
 class DeploymentFailed(EmbeddedError):  # noqa: N818 - past tense: what happened
-    """A deployment ended with failures; the state holds everything that was done."""
+    """A deployment ended with failures; the state holds everything that was done, `result` counts it."""
 
     def __init__(self, failures: tuple[Failure, ...], result: Any = None) -> None:
         super().__init__("\n".join(f"{f.urn}: {f.message}" if f.urn else f.message for f in failures))

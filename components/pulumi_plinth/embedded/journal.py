@@ -109,10 +109,10 @@ class Journal:
 
     def _flush(self) -> None:
         snapshot = self.snapshot()
-        if _same(snapshot, self._written):
-            return
-        self._save(snapshot)
-        self._written, self.changed = snapshot, True
+        if not _same(snapshot, self._written):
+            self._save(snapshot)
+            self.changed = True
+        self._written = snapshot
 
 
 def _same(one: Snapshot, other: Snapshot) -> bool:
@@ -120,7 +120,8 @@ def _same(one: Snapshot, other: Snapshot) -> bool:
     if len(one.resources) != len(other.resources) or one.pending != other.pending:
         return False
     known = {(r.urn, r.id, r.delete): r for r in other.resources}
-    return all((found := known.get((r.urn, r.id, r.delete))) and found.same_content(r) for r in one.resources)
+    pairs = ((r, known.get((r.urn, r.id, r.delete))) for r in one.resources)
+    return all(found is r or (found is not None and found.same_content(r)) for r, found in pairs)
 
 
 def dated(resource: Resource, time: str, *, created: bool) -> Resource:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulumi_plinth.embedded.backend import Backend, now
 from pulumi_plinth.embedded.crypto import PassphraseCrypter
-from pulumi_plinth.embedded.errors import PassphraseError, StateError
+from pulumi_plinth.embedded.errors import DeploymentFailed, PassphraseError, StateError
 from pulumi_plinth.embedded.events import Diagnostic, OnEvent, Options, Result, ignore
 from pulumi_plinth.embedded.project import Config, Project, StackFile
 from pulumi_plinth.embedded.state import (
@@ -187,13 +187,19 @@ def _run(kind: str, stack: Stack, on_event: OnEvent) -> Result:
     engine = Engine(kind, stack, on_event)
     try:
         deployment = engine.run()
-    except BaseException:
+    except BaseException as error:
         engine.close()
+        if isinstance(error, DeploymentFailed) and engine.deployment:
+            error.result = _result(kind, began, engine.deployment)
         with contextlib.suppress(StateError):  # what stopped the run matters more than its history
             _record(kind, stack, began, engine.deployment)
         raise
     engine.close()
     _record(kind, stack, began, deployment)
+    return _result(kind, began, deployment)
+
+
+def _result(kind: str, began: float, deployment: Deployment) -> Result:
     values = deployment.outputs
     return Result(
         kind,

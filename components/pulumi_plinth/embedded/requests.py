@@ -65,9 +65,9 @@ def read_request(message: Any, scope: Scope) -> Request:
         type=message.type,
         inputs=inputs,
         parent=message.parent,
-        dependencies=tuple(message.dependencies),
+        dependencies=tuple(sorted(message.dependencies)),  # the SDK sends sets, in any order
         provider=message.provider if message.custom else "",
-        property_dependencies={k: tuple(v.urns) for k, v in sorted(message.propertyDependencies.items())},
+        property_dependencies={k: tuple(sorted(v.urns)) for k, v in sorted(message.propertyDependencies.items())},
         additional_secret_outputs=tuple(message.additionalSecretOutputs),
         aliases=(*message.aliasURNs, *(_alias(alias, message, scope) for alias in message.aliases)),
         custom_timeouts={verb: value for verb, value in timeouts.items() if value},
