@@ -1,148 +1,141 @@
 """ModelCard: what can be read from a model folder without loading it. Pure: the caller passes a reading function.
 
-Reads config.json and the headers of the safetensors files (a few kilobytes), whatever the size of the weights.
+Reads config.json, the small files beside it and the headers of the safetensors files (a few kilobytes each), whatever
+the size of the weights. Every read, list and number is bounded: a folder from anywhere may be looked at.
+This module puts the parts together; each part has its own `card_*` module.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from plinth_runtime.contract.card_config import Settings, read_settings
+from plinth_runtime.contract.card_context import read_context
+from plinth_runtime.contract.card_files import Folder, Reader, mapping, text
+from plinth_runtime.contract.card_layers import read_experts, read_layers
+from plinth_runtime.contract.card_quantization import read_quantization
+from plinth_runtime.contract.card_sidecars import (
+    capabilities_of,
+    default_embedding,
+    kind_of,
+    read_embedding,
+    read_generation,
+    read_sentence_limit,
+)
+from plinth_runtime.contract.card_special import adapter_card, diffusion_card
+from plinth_runtime.contract.card_types import CardError, ModelCard, Quantization
+from plinth_runtime.contract.card_weights import FLOATS, Totals, add_up, read_tensors, shards_of
+from plinth_runtime.contract.safetensors import HEADER_LIMIT_BYTES
 
-from plinth_runtime.contract.base import Document
+__all__ = ["HEADER_LIMIT_BYTES", "CardError", "ModelCard", "Reader", "card_of_config", "read_card"]
 
-HEADER_LIMIT_BYTES = 100 << 20
-"""The format's own bound on a safetensors header."""
-
-Reader = Callable[[str, int, int], bytes]
-"""(relative path, offset, length) -> bytes; shorter only at the end of the file."""
-
-
-class CardError(ValueError):
-    """The folder cannot be a model; `faults` says every reason, one sentence each."""
-
-    def __init__(self, faults: tuple[str, ...]) -> None:
-        super().__init__("; ".join(faults))
-        self.faults = faults
-
-
-class ModelCard(Document):
-    """A model's shape. Sizes in bytes, lengths in tokens. Source: config.json and safetensors headers."""
-
-    architecture: str
-    model_type: str
-    parameters: int = Field(description="Sum over tensors of their elements.")
-    weight_bytes: int = Field(description="Sum over tensors of their stored bytes.")
-    dtype: str = Field(description="The number format most bytes are stored in, as safetensors spells it.")
-    layers: int
-    hidden_size: int
-    attention_heads: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
-    max_context: int = Field(description="max_position_embeddings: the longest context the model was made for.")
-
-    def kv_bytes_per_token(self, element_bytes: int = 2) -> int:
-        """Keys and values of one token over all layers, full attention: 2 x layers x kv heads x head dim x bytes."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * element_bytes
+DTYPES = {"half": "float16", "float": "float32", "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 
 
 def read_card(files: Mapping[str, int], read: Reader) -> ModelCard:
     """Read the card of a folder given its files (path to bytes). Raises CardError with every fault found."""
-    faults: list[str] = []
-    config = _read_config(files, read, faults)
-    tensors: dict[str, tuple[str, int, int]] = {}
-    shards = sorted(path for path in files if path.endswith(".safetensors"))
-    if not shards:
-        faults.append("there is no *.safetensors file (other weight formats are not served)")
-    for path in shards:
-        tensors.update(_read_header(path, files[path], read, faults))
-    faults.extend(_index_faults(files, read, tensors))
-    if faults or config is None:
-        raise CardError(tuple(faults))
-    return _card(config, tensors)
+    folder = Folder(files, read)
+    if "model_index.json" in files:
+        card = diffusion_card(folder)
+    elif "config.json" not in files and "adapter_config.json" in files:
+        card = adapter_card(folder)
+    else:
+        card = _model_card(folder)
+    if folder.faults or card is None:
+        raise CardError(tuple(dict.fromkeys(folder.faults)) or ("the folder holds no model",))
+    return card
 
 
-def _read_config(files: Mapping[str, int], read: Reader, faults: list[str]) -> dict[str, Any] | None:
-    if "config.json" not in files:
-        faults.append("config.json is missing")
+def card_of_config(config: Mapping[str, Any], parameters: int, weight_bytes: int, active: int | None) -> ModelCard:
+    """Make the card that a config.json alone gives, with sizes known from elsewhere. Raises CardError."""
+    body = json.dumps(config).encode()
+    folder = Folder({"config.json": len(body)}, lambda _path, start, length: body[start : start + length])
+    settings = read_settings(folder)
+    if settings is None:
+        raise CardError(tuple(folder.faults))
+    sizes = {"parameters": parameters, "weight_bytes": weight_bytes, "active_parameters": active}
+    return _describe(folder, settings, Totals()).model_copy(update=sizes)
+
+
+def _model_card(folder: Folder) -> ModelCard | None:
+    settings = read_settings(folder)
+    tensors = read_tensors(folder)
+    if settings is None or folder.faults:
         return None
-    try:
-        config = json.loads(read("config.json", 0, files["config.json"]))
-    except ValueError as error:
-        faults.append(f"config.json is not JSON: {error}")
-        return None
-    if not isinstance(config, dict):
-        faults.append("config.json is not an object")
-        return None
-    # Multimodal models keep the language model's shape one level down.
-    shape = {**config, **config.get("text_config", {})}
-    wanted = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
-    faults.extend(f"config.json has no {key}" for key in wanted if not isinstance(shape.get(key), int))
-    return shape if not any(fault.startswith("config.json") for fault in faults) else None
+    totals = add_up(tensors, settings.layers, _quantization(folder, settings))
+    totals.shards = shards_of(folder)
+    return _describe(folder, settings, totals)
 
 
-def _read_header(path: str, size: int, read: Reader, faults: list[str]) -> dict[str, tuple[str, int, int]]:
-    """Tensors of one file as name -> (dtype, elements, bytes), after checking that they tile the file exactly."""
-    prefix = read(path, 0, 8)
-    length = int.from_bytes(prefix, "little")
-    if len(prefix) < 8 or length > min(HEADER_LIMIT_BYTES, size - 8):  # noqa: PLR2004 the length field is 8 bytes
-        faults.append(f"{path} is no safetensors file or is cut inside its header ({size} bytes)")
-        return {}
-    try:
-        header = json.loads(read(path, 8, length))
-        rows = {name: _row(row) for name, row in header.items() if name != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        faults.append(f"{path} has an unreadable header: {error}")
-        return {}
-    expected = 8 + length + max((row[3] for row in rows.values()), default=0)
-    if expected != size:
-        faults.append(f"{path} has {size} bytes, its header describes {expected}: it is cut short or was appended to")
-    if sum(row[2] for row in rows.values()) != expected - 8 - length:
-        faults.append(f"{path} has a header whose tensors overlap or leave gaps")
-    return {name: row[:3] for name, row in rows.items()}
-
-
-def _row(row: Mapping[str, Any]) -> tuple[str, int, int, int]:
-    start, end = row["data_offsets"]
-    return str(row["dtype"]), math.prod(row["shape"]), end - start, end
-
-
-def _index_faults(files: Mapping[str, int], read: Reader, tensors: Mapping[str, object]) -> Iterator[str]:
-    name = "model.safetensors.index.json"
-    if name not in files:
-        return
-    try:
-        weight_map = json.loads(read(name, 0, files[name]))["weight_map"]
-    except (ValueError, KeyError, TypeError):
-        yield f"{name} is not an index (an object with weight_map)"
-        return
-    for shard in sorted(set(weight_map.values()) - set(files)):
-        yield f"{shard} is missing, {name} names it"
-    missing = sorted(tensor for tensor, shard in weight_map.items() if tensor not in tensors and shard in files)
-    if missing:
-        yield f"{len(missing)} tensors named by {name} are in no file, the first is {missing[0]}"
-
-
-def _card(config: dict[str, Any], tensors: Mapping[str, tuple[str, int, int]]) -> ModelCard:
-    by_dtype: dict[str, int] = {}
-    for dtype, _, size in tensors.values():
-        by_dtype[dtype] = by_dtype.get(dtype, 0) + size
-    heads = config["num_attention_heads"]
+def _describe(folder: Folder, settings: Settings, totals: Totals) -> ModelCard:
+    head = folder.front_matter()
+    tokenizer = mapping(folder.object("tokenizer_config.json"))
+    limit = read_sentence_limit(folder)
+    embedding = read_embedding(folder, settings, limit)
+    kind = kind_of(settings, embedding, next(iter(head.get("pipeline_tag", ())), ""))
+    context = read_context(settings, tokenizer, limit, pooling=kind in ("embed", "rerank", "classify", "reward"))
+    layers, experts = read_layers(settings), read_experts(settings)
     return ModelCard(
-        architecture=(config.get("architectures") or ["unknown"])[0],
-        model_type=config.get("model_type", "unknown"),
-        parameters=sum(elements for _, elements, _ in tensors.values()),
-        weight_bytes=sum(size for _, _, size in tensors.values()),
-        dtype=max(by_dtype, key=lambda key: by_dtype[key], default="unknown"),
-        layers=config["num_hidden_layers"],
-        hidden_size=config["hidden_size"],
-        attention_heads=heads,
-        kv_heads=config.get("num_key_value_heads") or heads,
-        head_dim=config.get("head_dim") or config["hidden_size"] // heads,
-        vocabulary=config["vocab_size"],
-        max_context=config.get("max_position_embeddings") or 0,
+        architecture=settings.architecture,
+        model_type=settings.model_type,
+        parameters=totals.parameters_by_dtype.total(),
+        weight_bytes=totals.bytes_by_part.total(),
+        dtype=_dtype(settings, totals),
+        layers=settings.layers,
+        hidden_size=settings.count("hidden_size") or 0,
+        attention_heads=settings.count("num_attention_heads") or 0,
+        kv_heads=layers.kv_heads,
+        head_dim=layers.head_dim,
+        vocabulary=settings.count("vocab_size") or 0,
+        max_context=context.longest,
+        default_context=context.default,
+        context_source=context.source,
+        kind=kind,
+        capabilities=capabilities_of(kind, settings),
+        parameters_by_dtype=dict(sorted(totals.parameters_by_dtype.items())),
+        bytes_by_part=dict(sorted(totals.bytes_by_part.items())),
+        tensors=totals.tensors,
+        shards=totals.shards,
+        intermediate_size=settings.count("intermediate_size"),
+        layer_pattern=layers.pattern,
+        attention=layers.groups,
+        sliding_window=layers.window,
+        mla=layers.mla,
+        experts=experts,
+        active_parameters=totals.active(experts.active / experts.count) if experts and totals.tensors else None,
+        tied_embeddings=_is_tied(settings, totals),
+        quantization=_quantization(folder, settings),
+        embedding=embedding or (default_embedding(settings) if kind == "embed" else None),
+        license=next(iter(head.get("license", ())), None),
+        languages=head.get("language", ()),
+        chat_template="chat_template.jinja" in folder.files or bool(tokenizer.get("chat_template")),
+        tokenizer=text(tokenizer.get("tokenizer_class")),
+        generation=read_generation(folder),
+        remote_code=bool(mapping(settings.root.get("auto_map"))),
+        transformers_version=text(settings.root.get("transformers_version")),
     )
+
+
+def _quantization(folder: Folder, settings: Settings) -> Quantization | None:
+    return read_quantization(settings, folder.object("hf_quant_config.json"))
+
+
+def _dtype(settings: Settings, totals: Totals) -> str:
+    """Return config.json's format (its root, then its language part), else the float that most bytes are stored in."""
+    for part in (settings.root, settings.text):
+        said = text(part.get("dtype")) or text(part.get("torch_dtype"))
+        if said:
+            name = said.removeprefix("torch.")
+            return DTYPES.get(name, name)
+    floats = {dtype: size for dtype, size in totals.bytes_by_dtype.items() if dtype in FLOATS}
+    return max(sorted(floats), key=lambda dtype: floats[dtype], default="unknown")
+
+
+def _is_tied(settings: Settings, totals: Totals) -> bool:
+    """Believe the tensors first: with a stored head nothing is tied, without one nothing else can be."""
+    if totals.bytes_by_part["head"]:
+        return False
+    said = settings.root.get("tie_word_embeddings", settings.text.get("tie_word_embeddings"))
+    return said is True or (said is None and bool(totals.tensors))
