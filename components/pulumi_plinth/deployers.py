@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +14,6 @@ from pulumi_plinth import embedded
 from pulumi_plinth.errors import DeployError
 from pulumi_plinth.project import Workspace
 
-SECRET = "[secret]"  # noqa: S105 what is shown instead of one
 QUICK_SECONDS = 60.0
 
 OnEvent = Callable[[embedded.Event], None]
@@ -79,7 +79,11 @@ class EmbeddedDeployer:
 
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         """Read from the state."""
-        return dict(embedded.outputs(self._project(), self.workspace.stack, show_secrets=show_secrets)) if self._has_stack() else {}
+        return (
+            dict(embedded.outputs(self._project(), self.workspace.stack, show_secrets=show_secrets))
+            if self._has_stack()
+            else {}
+        )
 
     def export(self) -> dict[str, Any]:
         """Read from the state; secrets stay encrypted."""
@@ -97,7 +101,7 @@ class EmbeddedDeployer:
         try:
             return operation(self._project(), self.workspace.stack, self.on_event, options or embedded.Options())
         except embedded.EmbeddedError as error:
-            raise DeployError(str(error)) from error
+            raise DeployError(without_traceback(str(error))) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,6 @@ class PulumiDeployer:
         return run.stdout if run.returncode == 0 else ""
 
 
-def masked(outputs: Mapping[str, Any], secret_names: frozenset[str]) -> dict[str, Any]:
-    """Hide the secret outputs."""
-    return {name: SECRET if name in secret_names else value for name, value in outputs.items()}
+def without_traceback(text: str) -> str:
+    """Leave out the Python traceback that Pulumi's dynamic providers put around a message of ours."""
+    return re.sub(r"Traceback \(most recent call last\):\n(?:[ ]+.*\n)+(?:[\w.]+\.)?\w+: ", "", text).strip()
