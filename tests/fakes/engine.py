@@ -60,7 +60,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 def spawn_children():
     """Children that would stay behind: one in the group, one that left it."""
-    for name, leaves in (("child", False), ("runaway", True)):
+    for name, leaves in (("child", False), ("runaway", True))[: 1 if "child" in FAULTS else 2]:
         child = subprocess.Popen(["sleep", "300"], start_new_session=leaves)
         (NOTES / name).write_text(str(child.pid))
 
@@ -79,7 +79,7 @@ def main():
     (NOTES / "pid").write_text(str(os.getpid()))
     if "ignore-term" in FAULTS:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if "children" in FAULTS:
+    if {"child", "children"} & FAULTS:
         spawn_children()
     say("Initializing a V1 LLM engine (v0) with config")
     say("Starting to load model x...")

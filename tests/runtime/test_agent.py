@@ -149,6 +149,22 @@ def test_killed_guard(start_agent, tmp_path, alive, until):
     assert status["lastEnd"]["engineExit"] == "unknown: its guard was killed"
 
 
+def test_successor_clears_what_is_left(start_agent, tmp_path, alive, until):
+    """When agent and guard are killed at once, the engine dies with them and the next start ends its children."""
+    agent = start_agent("child")
+    engine = agent.wait_phase("ready")["enginePid"]
+    guard = int(Path(f"/proc/{engine}/stat").read_text().rpartition(")")[2].split()[1])
+    child = int((tmp_path / "child").read_text())
+    agent.send(signal.SIGKILL)
+    os.kill(guard, signal.SIGKILL)
+    until(lambda: not alive(engine), STOPPED_SECONDS)
+    agent.wait()
+    assert alive(child)
+    successor = start_agent()
+    until(lambda: successor.get("/readyz")[0] == 200)
+    assert not alive(child)
+
+
 def test_exit_zero_is_no_success(start_agent, until):
     """An engine that ends itself with 0 when ready is reported as dead and restarted."""
     agent = start_agent("die-ready-once")

@@ -23,6 +23,7 @@ from plinth_runtime.serving.board import Board
 from plinth_runtime.serving.command import EngineCommand
 from plinth_runtime.serving.deaths import Circumstances, explain
 from plinth_runtime.serving.inbox import Inbox
+from plinth_runtime.serving.leftovers import note_engine
 from plinth_runtime.serving.logs import Log
 from plinth_runtime.serving.oom import count_oom_kills
 from plinth_runtime.serving.phases import read_line
@@ -151,6 +152,7 @@ class Agent:
         match news:
             case inbox.EngineStarted(generation, pid) if generation == self.generation:
                 self.board.engine_pid = pid
+                note_engine(self.work.run_dir.engine_lock, pid)
                 api = self.work.launch.api
                 if self.engine is not None:
                     self.engine.prober = Prober(Target(api.host, api.port, pid), self._probe_report(generation))

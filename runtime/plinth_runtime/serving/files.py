@@ -11,6 +11,7 @@ from pathlib import Path
 
 from plinth_runtime.contract.rundir import RunDir
 from plinth_runtime.errors import AlreadyRunningError, BadConfigError
+from plinth_runtime.serving.leftovers import clear_leftovers
 
 POLL_SECONDS = 0.05
 GLANCE_ROUNDS = 4
@@ -47,9 +48,14 @@ def release_agent_lock(descriptor: int) -> None:
 
 
 def take_engine_lock(run_dir: RunDir, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Wait until no engine of this run directory is left, for a bounded time. Raises AlreadyRunningError."""
+    """Wait for a bounded time until no engine of this run directory is guarded, and clear what one may have left.
+
+    Raises AlreadyRunningError.
+    """
     descriptor = _open_lock(run_dir.engine_lock)
     if _lock(descriptor, PREDECESSOR_ROUNDS, sleep):
+        clear_leftovers(run_dir.engine_lock, run_dir.path)
+        os.ftruncate(descriptor, 0)
         return descriptor
     os.close(descriptor)
     message = f"an engine of a former agent still runs in {run_dir.path}"

@@ -81,10 +81,10 @@ def members(group: int) -> list[int]:
     return found
 
 
-def segments(group: int) -> set[str]:
-    """Shared memory that the engine's processes have mapped: a killed one cannot remove it."""
+def mapped_segments(pids: list[int]) -> set[str]:
+    """Shared memory that these processes have mapped: a killed one cannot remove it."""
     found = set()
-    for pid in members(group):
+    for pid in pids:
         with suppress(OSError), open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
             found |= {line[line.index(SHARED_MEMORY) :].rstrip() for line in file if SHARED_MEMORY in line}
     return {path for path in found if not path.endswith("(deleted)")}
@@ -127,7 +127,7 @@ def supervise(control: int, wake: int, leader: int) -> set[str]:
         if control not in ready:
             continue
         order = os.read(control, 64)
-        seen |= segments(leader)
+        seen |= mapped_segments(members(leader))
         if b"k" in order:
             break
         if not order:
@@ -135,7 +135,7 @@ def supervise(control: int, wake: int, leader: int) -> set[str]:
             deadline = time.monotonic() + ORPHAN_GRACE_SECONDS
         elif b"t" in order:
             os.kill(leader, signal.SIGTERM)
-    return seen | segments(leader)
+    return seen | mapped_segments(members(leader))
 
 
 def bury(leader: int) -> str:
