@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from pulumi_plinth import embedded
+from pulumi_plinth.embedded import crypto
 
 TRACES = Path(__file__).parent / "traces"
 FAKES = Path(__file__).parent.parent / "fakes"
 PASSPHRASE = "correct horse"
-SECRET = "tr0ub4dor-and-3"
+ITERATIONS = 1000
+"""Rounds of key derivation where the true million is not what is tested: it takes a third of a second a run."""
 
 
 class Sandbox:
@@ -91,6 +93,8 @@ class Sandbox:
             import os, signal, sys, time
             from pathlib import Path
             from pulumi_plinth import embedded
+            from pulumi_plinth.embedded import crypto
+            crypto.ITERATIONS = {ITERATIONS}
             def on_event(event): pass
             {textwrap.indent(textwrap.dedent(hook), " " * 12).strip()}
             options = embedded.Options(**{ ({"passphrase": PASSPHRASE, "preview": False} | options)!r})
@@ -171,6 +175,7 @@ def box(tmp_path, monkeypatch):
     sandbox.write("Pulumi.yaml", "name: box\nruntime: python\nbackend:\n  url: file://.\n")
     sandbox.write("boxes.py", BOXES)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(crypto, "ITERATIONS", ITERATIONS)
     return sandbox
 
 

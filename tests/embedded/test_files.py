@@ -253,3 +253,15 @@ def test_public_names_are_sorted_and_there():
     """The public names are what the package says they are."""
     assert embedded.__all__ == sorted(embedded.__all__)
     assert all(hasattr(embedded, name) for name in embedded.__all__)
+
+
+def test_leftovers_of_a_killed_run_go(tmp_path):
+    """Half-written files of a killed run are removed by the next one, before the Pulumi CLI takes them for locks."""
+    backend = Backend(tmp_path, "p", "s")
+    for name in ("locks/organization/p/s/.x.json.1.tmp", "stacks/p/.s.json.1.tmp"):
+        path = tmp_path / ".pulumi" / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+    with backend.lock(print):
+        assert [path.suffix for path in sorted(tmp_path.rglob("*.tmp"))] == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -17,9 +17,9 @@ TWO = """
 """
 
 
-@pytest.fixture(scope="session")
-def crypter():
-    """A crypter for stack files: making one takes a third of a second."""
+@pytest.fixture
+def crypter(box):
+    """A crypter for the stack file of `box`."""
     return PassphraseCrypter("correct horse")
 
 

@@ -111,6 +111,8 @@ class Backend:
         path = folder / f"{uuid.uuid4()}.json"
         holder = {"pid": os.getpid(), "username": _user(), "hostname": socket.gethostname(), "timestamp": now()}
         with self._exclusively(folder):
+            for stale in folder.glob(".*.tmp"):  # of a run killed while it wrote; the Pulumi CLI would see a lock
+                stale.unlink(missing_ok=True)
             for other in sorted(folder.glob("*.json")):
                 self._check_lock(other, warn)
             self._write(path, _encode(holder))
@@ -119,6 +121,8 @@ class Backend:
             for other in folder.glob("*.json"):
                 if other != path:
                     self._check_lock(other, warn)
+            for stale in self.checkpoint_path.parent.glob(f".{self.stack}.json*.tmp"):
+                stale.unlink(missing_ok=True)
             yield
         finally:
             _remove(path)

@@ -60,7 +60,10 @@ class Host:
     def start(self, package: str, version: str) -> Plugin:
         """Start a plugin and greet it; raises EmbeddedError when it does not come up."""
         command = [*find_plugin(package, version), self.engine_address]
+        # Dynamic providers are imported by name, from the project too.
+        paths = [str(self.root), os.environ.get("PYTHONPATH", "")] if package == DYNAMIC else []
         env = os.environ | {"PULUMI_PROJECT": self.project}
+        env |= {"PYTHONPATH": os.pathsep.join(filter(None, paths))} if paths else {}
         child = Child(self.guard, command, self.root, env)
         first = child.relay(self.on_line, first_line=True)
         try:
