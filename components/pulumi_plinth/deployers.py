@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pulumi_plinth import embedded
-from pulumi_plinth.errors import DeployError
+from pulumi_plinth.errors import DeployError, without_traceback
 from pulumi_plinth.project import Workspace
 
 QUICK_SECONDS = 60.0
@@ -99,9 +98,11 @@ class EmbeddedDeployer:
         self, operation: Callable[..., embedded.Result], options: embedded.Options | None = None
     ) -> embedded.Result:
         try:
-            return operation(self._project(), self.workspace.stack, self.on_event, options or embedded.Options())
+            result = operation(self._project(), self.workspace.stack, self.on_event, options or embedded.Options())
         except embedded.EmbeddedError as error:
             raise DeployError(without_traceback(str(error))) from error
+        self.on_event(embedded.Diagnostic("info", _summary(result)))
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,6 @@ class PulumiDeployer:
         return run.stdout if run.returncode == 0 else ""
 
 
-def without_traceback(text: str) -> str:
-    """Leave out the Python traceback that Pulumi's dynamic providers put around a message of ours."""
-    return re.sub(r"Traceback \(most recent call last\):\n(?:[ ]+.*\n)+(?:[\w.]+\.)?\w+: ", "", text).strip()
+def _summary(result: embedded.Result) -> str:
+    counts = [f"{count} {operation}" for operation, count in sorted(result.changes.items()) if count]
+    return f"resources: {', '.join(counts) or 'none'}; {result.duration:.1f} s"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for a near miss, else an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else ""
+
+
+def without_traceback(text: str) -> str:
+    """Leave out the Python traceback that Pulumi's dynamic providers put around a message of ours."""
+    return re.sub(r"Traceback \(most recent call last\):\n(?:[ ]+.*\n)+(?:[\w.]+\.)?\w+: ", "", text).strip()
 
 
 def _fault(item: Any, document: type[BaseModel], prefix: str) -> Fault:

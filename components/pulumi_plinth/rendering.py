@@ -10,9 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from pulumi_plinth.embedded.events import Diagnostic, Event, StepFinished
+from pulumi_plinth.errors import without_traceback
 from pulumi_plinth.planner import StackPlan
 from pulumi_plinth.stack import StackSpec
 
+ROOT_TYPE = "pulumi:pulumi:Stack"
 _MARKS = {"create": "+", "update": "~", "replace": "+-", "delete": "-", "delete-replaced": "-", "refresh": "?"}
 _STYLES = {"error": "bold red", "warning": "yellow"}
 
@@ -30,18 +32,21 @@ def show_plan(console: Console, spec: StackSpec, plan: StackPlan) -> None:
 
 
 def show_event(console: Console, event: Event, *, verbose: bool = False) -> None:
-    """Print one line for a step that ended or a message; steps that change nothing are quiet."""
+    """Print one line for a step that ended or a message; steps that change nothing are quiet.
+
+    What went wrong with a resource is not printed here: the error that ends the run says it once.
+    """
     if isinstance(event, Diagnostic):
-        if event.severity != "debug" or verbose:
+        if (event.severity != "debug" or verbose) and not (event.severity == "error" and event.urn):
             style = _STYLES.get(event.severity, "")
-            console.print(f"  {event.message.rstrip()}", style=style, markup=False, highlight=False)
-    elif isinstance(event, StepFinished) and (event.op != "same" or event.error):
+            console.print(f"  {without_traceback(event.message)}", style=style, markup=False, highlight=False)
+    elif isinstance(event, StepFinished) and event.type != ROOT_TYPE and (event.op != "same" or event.error):
         what = ", ".join(event.keys)
         tail = f"  ({what})" if what else ""
         time = "" if event.preview else f"  {event.seconds:.1f} s"
         verdict = "[red]failed[/]" if event.error else ("planned" if event.preview else "done")
         mark = escape(_MARKS.get(event.op, " "))
-        console.print(f"  {mark:2} {escape(event.type):36} {escape(event.name):32} {event.op} {verdict}{time}{tail}")
+        console.print(f"  {mark:2} {escape(event.type):40} {escape(event.name):32} {event.op} {verdict}{time}{tail}")
 
 
 def show_outputs(console: Console, outputs: Mapping[str, Any]) -> None:

@@ -119,8 +119,9 @@ def test_a_changed_field_is_one_update(served):
     served.write(maxModelLen=1024)
     out = served.plinth("up", "--yes").stdout
     update = out[out.index("update:") :]
-    assert update.count(" update ") >= 1
+    assert update.count(" update done ") == 1
     assert "LocalServer" in update
+    assert "1 update" in update
     assert served.status()["pid"] != old[0].pid
     assert not [process for process in old if alive(process)]
     assert served.key() == key

@@ -24,7 +24,8 @@ class ModelDeployment(pulumi.ComponentResource):
     def __init__(
         self, name: str, plan: DeploymentPlan, store: pulumi.Input[str], opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(naming.MODEL_DEPLOYMENT, name, {"plan": plan.launch.digest(), "store": store}, opts)
+        # Only what names the deployment: what it is made of is the server's input, so a change is one update.
+        super().__init__(naming.MODEL_DEPLOYMENT, name, {"deployment": plan.name, "store": store}, opts)
         server = LocalServer(naming.child(name, "server"), plan, store, pulumi.ResourceOptions(parent=self))
         self.endpoint, self.management = server.endpoint, server.management
         self.pid, self.key = server.pid, pulumi.Output.secret(server.key)

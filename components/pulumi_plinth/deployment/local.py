@@ -36,6 +36,8 @@ VERIFY_BYTES_PER_SECOND = 50e6
 STOP_MARGIN_SECONDS = 15.0
 """Beyond the agent's own limits; then the agent itself is killed and its guard ends the engine."""
 PROBE_SECONDS = 2.0
+HEARTBEAT_SECONDS = 10.0
+"""A start that takes long says so this often."""
 
 Say = Callable[[str], None]
 
@@ -176,15 +178,15 @@ def _spawn(launch: LaunchConfig, run_dir: RunDir, key: str | None) -> subprocess
 
 def _wait_until_ready(launch: LaunchConfig, run_dir: RunDir, say: Say, clock: Clock) -> Server:
     management = f"http://{launch.management.host}:{launch.management.port}"
-    began, said = clock.now(), ""
+    began, said, spoke = clock.now(), "", clock.now()
     limit = launch.lifecycle.startup_timeout_seconds * (1 + launch.lifecycle.max_restarts)
     while is_locked(run_dir):
         status = fetch_status(management)
         if status is not None and status.agent_pid == holder(run_dir):
             limit = max(limit, launch.lifecycle.startup_timeout_seconds + status.bytes_total / VERIFY_BYTES_PER_SECOND)
-            if (line := _progress(status)) != said:
-                said = line
-                say(line)
+            if (line := _progress(status)) != said or clock.now() - spoke > HEARTBEAT_SECONDS:
+                say(line if line != said else f"{line} ({clock.now() - began:.0f} s)")
+                said, spoke = line, clock.now()
             if status.phase is Phase.READY:
                 return Server(status.agent_pid, status.ready_after_seconds or status.seconds)
         if clock.now() - began > limit:
@@ -196,7 +198,7 @@ def _wait_until_ready(launch: LaunchConfig, run_dir: RunDir, say: Say, clock: Cl
 
 def _progress(status: StartupStatus) -> str:
     if status.phase is Phase.VERIFYING:
-        return f"verifying weights {human_bytes(status.bytes_total)}"
+        return f"verifying weights {human_bytes(status.bytes_total)}" if status.bytes_total else "verifying weights"
     if status.phase is Phase.STARTING:
         return f"weights {status.weights} {human_bytes(status.bytes_total)} · engine starting"
     if status.phase is Phase.READY:
