@@ -27,10 +27,11 @@ DIGEST_LIMIT_BYTES = 4 << 30
 
 def observe(spec: StackSpec, root: Path, stack: str) -> Facts:
     """Collect what planning the stack needs to know."""
-    models = {}
-    for name in sorted(spec.models):
-        model = spec.models[name]
-        models[name] = observe_model(plan_store(model.store, spec.stores[model.store], root).path / model.path)
+    folders = {
+        name: plan_store(store, spec.stores[store], root).path / path
+        for name, (store, path) in spec.folder_models().items()
+    }
+    models = {name: observe_model(folder) for name, folder in folders.items()}
     return Facts(root, stack, _observe_host(spec, root, stack), models)
 
 

@@ -65,7 +65,7 @@ def _case(spec: StackSpec, facts: Facts, name: str) -> DeploymentCase:
         name=name,
         spec=deployment,
         served_name=model.served_name or deployment.model,
-        store=model.store,
+        store=spec.folder_models()[deployment.model][0],
         model=facts.models[deployment.model],
         host=facts.host,
         run_dir=naming.run_dir(facts.root, facts.stack, name),

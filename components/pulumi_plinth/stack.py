@@ -57,12 +57,22 @@ class StackSpec(Spec):
     def cross_faults(self, stores: set[str], models: set[str]) -> Iterator[Fault]:
         """Find references to nothing (given the names written down, good or bad) and ports that meet."""
         for name, model in self.models.items():
-            if model.store not in stores:
+            if model.store is not None and model.store not in stores:
                 yield unknown_name(f"{CONFIG_KEY}.models.{name}.store", model.store, stores)
         for name, deployment in self.deployments.items():
             if deployment.model not in models:
                 yield unknown_name(f"{CONFIG_KEY}.deployments.{name}.model", deployment.model, models)
+            elif deployment.model in self.models and self.models[deployment.model].store is None:
+                remedy = f"give models.{deployment.model} a store: and a path:"
+                problem = "has no folder store, which is what the local target serves from"
+                yield Fault(f"{CONFIG_KEY}.deployments.{name}.model", deployment.model, problem, remedy)
         yield from self._port_faults()
+
+    def folder_models(self) -> dict[str, tuple[str, str]]:
+        """Return the models that deployments serve from folder stores: name -> (store, path inside it)."""
+        served = {deployment.model for deployment in self.deployments.values()}
+        models = {name: self.models[name] for name in sorted(served & set(self.models))}
+        return {name: (model.store, model.path) for name, model in models.items() if model.store and model.path}
 
     def _port_faults(self) -> Iterator[Fault]:
         owner: dict[int, str] = {}
