@@ -369,3 +369,26 @@ def test_state_under_another_salt(box, crypter):
     shown = embedded.Options(passphrase="correct horse")
     assert embedded.outputs(box.project, "dev", show_secrets=True, options=shown) == {}
     assert not box.up().has_changes
+
+
+def test_refresh_with_dependents(box):
+    """A vanished resource leaves no reference behind; the next up makes it again and keeps its dependents."""
+    box.program(TWO)
+    box.config(a="text")
+    box.up()
+    (box.root / "out/a").unlink()
+    (box.root / "out/b").write_text("edited")
+    result = box.run("refresh")
+    assert (result.changes, result.outputs) == ({"delete": 1, "update": 1}, {"size": 7})
+    assert "dependencies" not in box.resource("b")
+    assert box.resource("b")["outputs"]["content"] == "edited"
+    assert box.up().changes == {"same": 1, "create": 1, "update": 1}
+    assert box.files() == {"a": "text", "b": "a has 4"}
+
+
+def test_resources_as_inputs(box):
+    """A resource given as an input reaches a provider that knows no references as its id."""
+    box.program('from boxes import Box\nBox("b", "x", path=Box("a", "y"))\n')
+    box.up()
+    assert box.resource("b")["inputs"]["path"] == "a"
+    assert not box.up().has_changes

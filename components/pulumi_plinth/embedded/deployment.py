@@ -19,7 +19,7 @@ from pulumi_plinth.embedded.errors import EmbeddedError, Failure, ProviderError
 from pulumi_plinth.embedded.events import COUNTED, Diagnostic, Event, OnEvent, Options, StepFinished, StepStarted
 from pulumi_plinth.embedded.journal import Entry, Journal, dated
 from pulumi_plinth.embedded.project import Config, Project
-from pulumi_plinth.embedded.state import PROVIDER_PREFIX, Resource
+from pulumi_plinth.embedded.state import PROVIDER_PREFIX, Operation, Resource
 from pulumi_plinth.embedded.values import PropertyMap, leaves, mark_keys
 
 PROTECTED = (
@@ -156,7 +156,7 @@ class Deployment:
     ) -> Entry:
         """Create a resource; `gone` was deleted before, `replaced` will be deleted after."""
         with self._step(goal, *step):
-            operation = self.journal.begin("creating", goal)
+            operation = self._begin("creating", goal)
             try:
                 new_id, outputs = call(goal)
             except ProviderError as error:
@@ -170,7 +170,7 @@ class Deployment:
         with self._step(goal, "update", keys):
             if not goal.custom:
                 return _there(self.journal.settle(new=goal, gone=old))
-            operation = self.journal.begin("updating", goal)
+            operation = self._begin("updating", goal)
             try:
                 outputs = call()
             except ProviderError as error:
@@ -184,13 +184,21 @@ class Deployment:
         with self._step(goal, "same"):
             return _there(self.journal.settle(new=replace(goal, outputs=old.resource.outputs), gone=old))
 
+    def _begin(self, kind: str, goal: Resource) -> Operation | None:
+        """Record a call before it is made; components and providers exist in the state only."""
+        return self.journal.begin(kind, goal) if goal.custom and not goal.is_provider else None
+
     def _complete(self, goal: Resource, outputs: PropertyMap) -> Resource:
         if self.run.dry_run:
             outputs = goal.inputs | outputs
         return replace(goal, outputs=mark_keys(outputs, goal.additional_secret_outputs))
 
     def _partial(
-        self, operation: object, error: ProviderError, goal: Resource, entries: tuple[Entry | None, Entry | None]
+        self,
+        operation: Operation | None,
+        error: ProviderError,
+        goal: Resource,
+        entries: tuple[Entry | None, Entry | None],
     ) -> None:
         """Record a failed create or update: the resource may exist all the same."""
         if error.unfinished:
@@ -200,7 +208,7 @@ class Deployment:
             state = replace(goal, id=error.partial.id or goal.id, init_errors=error.partial.reasons)
             new = dated(self._complete(state, error.partial.properties), now(), created=not goal.id)
         gone, replaced = entries if new else (None, None)
-        self.journal.end(operation, new=new, gone=gone, replaced=replaced)  # type: ignore[arg-type]
+        self.journal.end(operation, new=new, gone=gone, replaced=replaced)
 
     def delete(self, entry: Entry, call: Callable[[Resource], None] | None, *, replacing: bool = False) -> None:
         """Delete a resource, or only forget it when there is no `call`.

@@ -54,7 +54,7 @@ class Journal:
 
     def end(
         self,
-        operation: Operation,
+        operation: Operation | None,
         *,
         gone: Entry | None = None,
         new: Resource | None = None,
@@ -62,13 +62,14 @@ class Journal:
     ) -> Entry | None:
         """Record that it ended: `gone` leaves the state, `new` enters it, `replaced` waits to be deleted.
 
-        None of them: it failed and changed nothing.
+        None of them: it failed and changed nothing. Without an operation there was no call to record.
         """
         with self._lock:
-            self._running.remove(operation)
+            if operation:
+                self._running.remove(operation)
             if replaced:
                 replaced.resource = replace(replaced.resource, delete=True)
-            if new and operation.type == "creating":
+            if new and operation and operation.type == "creating":
                 self._inherited = [o for o in self._inherited if o.resource.urn != new.urn]
             return self.settle(gone=gone, new=new)
 

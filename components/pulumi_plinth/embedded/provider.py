@@ -15,7 +15,7 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
-from pulumi_plinth.embedded.errors import EmbeddedError, PluginMissing, ProviderError
+from pulumi_plinth.embedded.errors import EmbeddedError, PluginMissing, ProviderError, Unsupported
 from pulumi_plinth.embedded.process import Child, Guard, OnLine
 from pulumi_plinth.embedded.state import PROVIDER_PREFIX, Resource
 from pulumi_plinth.embedded.steps import Diff
@@ -28,6 +28,7 @@ from pulumi_plinth.embedded.values import (
     keep_secret_marks,
     reveal,
     to_struct,
+    without_references,
 )
 
 DYNAMIC = "pulumi-python"
@@ -41,6 +42,8 @@ def find_plugin(package: str, version: str = "", path: str | None = None) -> lis
     """Return the command that starts a plugin; raises PluginMissing."""
     if package == DYNAMIC:
         return [sys.executable, "-u", "-m", "pulumi.dynamic"]
+    if package == "pulumi":
+        raise Unsupported("the built-in provider (StackReference, Stash)", "stack")
     found = shutil.which(f"pulumi-resource-{package}", path=path)
     if not found:
         raise PluginMissing(package, version)
@@ -189,11 +192,12 @@ class Provider:
         self.plugin, self._dry_run = plugin, dry_run
         answer = plugin.greet(engine_address)
         self.secrets = bool(answer and answer.accept_secrets)
+        self._references = bool(answer and answer.accept_resources)
         self.supports_preview = False
         self.configured = False
 
     def _struct(self, values: Mapping[str, Any]) -> Any:
-        return to_struct(values, secrets=self.secrets)
+        return to_struct(values if self._references else without_references(values), secrets=self.secrets)
 
     def _marked(self, struct: Any, like: Mapping[str, Any]) -> PropertyMap:
         values = from_struct(struct)
@@ -247,7 +251,10 @@ class Provider:
             type=resource.type,
         )
         answer = self.plugin.call(resource.urn, self.plugin.stub.Configure, request)
-        self.secrets = self.secrets or answer.acceptSecrets
+        self.secrets, self._references = (
+            self.secrets or answer.acceptSecrets,
+            self._references or answer.acceptResources,
+        )
         self.supports_preview, self.configured = answer.supportsPreview, True
 
     def check(self, goal: Resource, olds: PropertyMap, seed: bytes) -> PropertyMap:

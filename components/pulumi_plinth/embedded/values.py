@@ -109,6 +109,17 @@ def _to_wire(value: Any, secrets: bool) -> Any:  # noqa: FBT001 - private recurs
     return [_to_wire(item, secrets) for item in value] if isinstance(value, list) else value
 
 
+def without_references(value: Any) -> Any:
+    """Replace references to resources by their ids (or URNs), for providers that do not know references."""
+    if isinstance(value, Secret):
+        return Secret(without_references(value.value))
+    if isinstance(value, dict) and value.get(SIG) == REFERENCE:
+        return value.get("id") or value.get("urn")
+    if isinstance(value, dict):
+        return {key: without_references(item) for key, item in value.items()}
+    return [without_references(item) for item in value] if isinstance(value, list) else value
+
+
 def to_json(value: Any, encrypt: Callable[[str], str]) -> Any:
     """Write the checkpoint form: secrets become their envelope."""
     if isinstance(value, Secret):
