@@ -32,7 +32,8 @@ class Journal:
         self._lock = threading.RLock()
         self.old = [Entry(resource) for resource in base.resources]
         self.new: list[Entry] = []
-        self._inherited = list(base.pending)
+        # An interrupted update or delete is simply due again; an interrupted create may have left something behind.
+        self._inherited = [operation for operation in base.pending if operation.type == "creating"]
         self._running: list[Operation] = []
         self._renames: dict[str, str] = {}
         self._written = base
