@@ -24,7 +24,8 @@ _URL = re.compile(
 _OWN_HOST = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
 
 
-def _read_provider(value: Any) -> Any:
+def read_provider(value: Any) -> Any:
+    """Read a provider in any of its spellings; what is none is returned as it is."""
     if not isinstance(value, str):
         return value
     name = re.sub(r"[^a-z]", "", value.lower())
@@ -52,7 +53,7 @@ def _inside(host: str) -> bool:
 class ExternalSpec(Spec):
     """A provider's endpoint and the name of the secret that opens it."""
 
-    provider: Annotated[Provider, BeforeValidator(_read_provider)] = Field(
+    provider: Annotated[Provider, BeforeValidator(read_provider)] = Field(
         description="azure, openai, anthropic, gemini, or compatible for any OpenAI-like server. Required."
     )
     model: Text | None = Field(default=None, description="The provider's name of the model. Default: the model's name.")

@@ -1,0 +1,213 @@
+"""convert: documents in any dialect -> models, what was wrong or lost, and documents in another dialect. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from pulumi_plinth.errors import nearest
+from pulumi_plinth.model.dialects import paths
+from pulumi_plinth.model.dialects.deepextension import DEEPEXTENSION
+from pulumi_plinth.model.dialects.kaito import KAITO
+from pulumi_plinth.model.dialects.modelfile import MODELFILE, TEXT_KEY
+from pulumi_plinth.model.dialects.modelfile_text import looks_like
+from pulumi_plinth.model.dialects.nstream import NSTREAM
+from pulumi_plinth.model.dialects.ome import OME
+from pulumi_plinth.model.dialects.oumi import OUMI
+from pulumi_plinth.model.dialects.plinth import CONFIG_KEY, PLINTH, expand
+from pulumi_plinth.model.dialects.source import Document, load
+from pulumi_plinth.model.dialects.table import Dialect, Model, Unwritable, differences, dump, read_document
+from pulumi_plinth.model.dialects.text import to_yaml
+from pulumi_plinth.model.findings import Finding
+from pulumi_plinth.model.names import name_faults
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {dialect.name: dialect for dialect in (PLINTH, OME, NSTREAM, KAITO, DEEPEXTENSION, OUMI, MODELFILE)}
+)
+"""Dialects by name, in the order in which they are asked whether a document is theirs."""
+
+_WANTED = (
+    "an OME, Nstream AI or KAITO object, a DeepExtension registration, an Oumi recipe, a Modelfile or a stack file"
+)
+
+
+_FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "ome.io": ("BaseModel", "ClusterBaseModel"),
+        "kaito.sh": ("Workspace", "InferenceSet"),
+        "llm.nstream.ai": ("MegaModel", "BaseModel", "EmbeddingModel"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What came of it. `outputs` maps a name (of the stack file or the model) to the text written."""
+
+    models: tuple[Model, ...]
+    warnings: tuple[Finding, ...]
+    errors: tuple[Finding, ...]
+    outputs: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Render for `plinth convert --json`."""
+        return {
+            "models": [{"name": model.name, **dump(model.spec)} for model in self.models],
+            "warnings": [finding.to_json() for finding in self.warnings],
+            "errors": [finding.to_json() for finding in self.errors],
+        }
+
+
+def convert(texts: Iterable[tuple[str, str]], to: str = "plinth") -> Conversion:
+    """Read all texts, given as (file name, text), and write their models in the dialect `to`."""
+    if to not in DIALECTS:
+        raise ValueError(f"'{to}' is no dialect; write one of {', '.join(DIALECTS)}")
+    warnings: list[Finding] = []
+    errors: list[Finding] = []
+    models: list[Model] = []
+    for file, text in texts:
+        found, faults = _documents(file, text)
+        errors.extend(faults)
+        before = len(models), len(errors)
+        for document in found:
+            model = _read(document, warnings, errors)
+            if model is not None:
+                models.append(model)
+        if (len(models), len(errors)) == before and not faults:
+            errors.append(Finding(file, "", None, "holds no model", f"give {_WANTED}"))
+    models = _unique(models, warnings, errors)
+    outputs = _write(models, DIALECTS[to], warnings, errors)
+    return Conversion(tuple(models), tuple(warnings), tuple(errors), tuple(outputs))
+
+
+def _documents(file: str, text: str) -> tuple[list[Document], list[Finding]]:
+    if looks_like(text) or file.rpartition("/")[2].lower().startswith("modelfile"):
+        return [Document(file, 1, {TEXT_KEY: text})], []
+    documents, faults = load(file, text)
+    return [part for document in documents for part in expand(document)], faults
+
+
+def _read(document: Document, warnings: list[Finding], errors: list[Finding]) -> Model | None:
+    dialect = next((known for known in DIALECTS.values() if known.detect(document.value)), None)
+    if dialect is None or _flattened(document.value):
+        finding, other = _foreign(document)
+        (warnings if other else errors).append(finding)
+        return None
+    model, reading = read_document(document, dialect)
+    warnings.extend(reading.warnings)
+    errors.extend(reading.errors)
+    return model
+
+
+def _foreign(document: Document) -> tuple[Finding, bool]:
+    """Explain what no dialect knows: other Kubernetes objects are passed over, anything else is refused."""
+    value = document.value
+    path = paths.show(document.prefix)
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if _flattened(value):
+        message = "has lost its indentation: `metadata:` and `spec:` are empty, what belongs to them stands beside them"
+        hint = "indent what belongs to a key by two spaces under it"
+        return Finding(document.file, path, None, message, hint, document.line), False
+    if isinstance(kind, str) and "apiVersion" in value:
+        group = str(value["apiVersion"]).partition("/")[0]
+        near = nearest(kind, _FAMILIES.get(group, ()))
+        message = f"is a {kind[:80]}, not a model; it is passed over"
+        return Finding(document.file, path, None, message, near or "keep it where it is", document.line), True
+    return Finding(document.file, path, None, "is no document known here", f"give {_WANTED}", document.line), False
+
+
+def _flattened(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("metadata", 0) is None and value.get("spec", 0) is None
+
+
+def _unique(models: list[Model], warnings: list[Finding], errors: list[Finding]) -> list[Model]:
+    """Give derived names that are taken a number; refuse declared ones, naming both."""
+    taken: dict[str, Model] = {}
+    waiting: list[Model] = []
+    for model in models:
+        first = taken.get(model.name)
+        if model.derived:
+            waiting.append(model)
+        elif first is not None:
+            place = f"'{model.name}' in {model.file}:{model.line} and '{first.name}' in {first.file}:{first.line}"
+            hint = "give one of them another name"
+            errors.append(Finding(model.file, "name", model.name, f"is declared twice: {place}", hint, model.line))
+        else:
+            taken[model.name] = model
+    for model in waiting:
+        name, count = model.name, 2
+        while name in taken:
+            name, count = f"{model.name[:58]}-{count}", count + 1
+        if name != model.name:
+            message = f"would be the second '{model.name}'; it is called '{name}'"
+            warnings.append(Finding(model.file, "name", None, message, "give it the name you want", model.line))
+        taken[name] = replace(model, name=name)
+    for fault in name_faults({name: model.spec for name, model in taken.items()}, "models"):
+        model = next(taken[name] for name in taken if fault.path.startswith(f"models.{name}."))
+        errors.append(Finding(model.file, fault.path, fault.value, fault.problem, fault.remedy, model.line))
+    return list(taken.values())
+
+
+def _write(
+    models: Sequence[Model], dialect: Dialect, warnings: list[Finding], errors: list[Finding]
+) -> list[tuple[str, str]]:
+    written: list[tuple[Model, Any]] = []
+    for model in models:
+        try:
+            document = dialect.write(model.name, dump(model.spec))
+        except ValueError as error:
+            problem, _, remedy = str(error).partition("; ")
+            kind = "" if isinstance(error, Unwritable) else f"cannot be written as {dialect.name}: "
+            errors.append(Finding(model.file, f"models.{model.name}", None, kind + problem, remedy, model.line))
+            continue
+        if dialect is not PLINTH:
+            _report_losses(model, (document, dialect), warnings, errors)
+        written.append((model, document))
+    if not written:
+        return []
+    if dialect is MODELFILE:
+        return [(model.name, text) for model, text in written]
+    if dialect is PLINTH:
+        return [("stack", to_yaml([_stack(written)]))]
+    return [(dialect.name, to_yaml(document for _, document in written))]
+
+
+def _report_losses(model: Model, written: tuple[Any, Dialect], warnings: list[Finding], errors: list[Finding]) -> None:
+    """Read back what was written; what differs is what the dialect cannot say."""
+    document, dialect = written
+    value = {TEXT_KEY: document} if isinstance(document, str) else document
+    back, reading = read_document(Document(f"{model.name} as {dialect.name}", 1, value), dialect)
+    place = f"models.{model.name}"
+    if back is None:
+        for fault in reading.errors:
+            message = f"cannot be written as {dialect.name}: {fault.path} {fault.message}"
+            errors.append(Finding(model.file, place, fault.value, message, fault.hint, model.line))
+        return
+    before, after = _comparable(model), _comparable(back)
+    if model.derived:
+        del before["name"]
+    for keys in differences(before, after):
+        path = paths.show((*paths.split(place), *keys))
+        message = f"cannot be said in a {dialect.name} document"
+        warnings.append(Finding(model.file, path, None, message, "it is left out; keep the original", model.line))
+
+
+def _comparable(model: Model) -> dict[str, Any]:
+    """Return a dump in which what is only implied is written out."""
+    spec = model.spec
+    scope = spec.scope or ("namespaced" if spec.namespace else "cluster")
+    return {**dump(spec), "kind": spec.serves_as, "scope": scope, "name": model.name}
+
+
+def _stack(written: Sequence[tuple[Model, Any]]) -> dict[str, Any]:
+    """Put models into a stack file, with the stores that they name."""
+    stores = {
+        document["store"]: {"kind": "folder", "path": document["store"]}
+        for _, document in written
+        if "store" in document
+    }
+    part: dict[str, Any] = {"stores": stores} if stores else {}
+    part["models"] = {model.name: document for model, document in written}
+    return {"config": {CONFIG_KEY: part}}

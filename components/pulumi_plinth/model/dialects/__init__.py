@@ -1,0 +1,1 @@
+"""Documents that people already have, read into ModelSpecs and written back."""

@@ -1,0 +1,135 @@
+"""Ollama's Modelfile ↔ spec. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plinth_runtime.contract.uri import StorageUri
+from pulumi_plinth.model.dialects import paths
+from pulumi_plinth.model.dialects.addresses import adapter_name, from_address, to_address
+from pulumi_plinth.model.dialects.modelfile_text import Instruction, TextFault, parse, quote
+from pulumi_plinth.model.dialects.table import Dialect, Reading, Unwritable
+from pulumi_plinth.model.modelfile import RETIRED, read_parameter
+from pulumi_plinth.quantities import to_label
+
+_ONCE = {
+    "TEMPLATE": "template", "SYSTEM": "system", "RENDERER": "renderer", "PARSER": "parser", "DRAFT": "draft",
+    "REQUIRES": "requires",
+}  # fmt: skip
+"""Instructions of which the last one wins -> field."""
+
+TEXT_KEY = "modelfile"
+"""A Modelfile travels as a document with its text under this key."""
+
+
+def detect(document: Any) -> bool:
+    """Recognise the wrapping that `convert` gives a Modelfile's text."""
+    return isinstance(document, dict) and set(document) == {TEXT_KEY} and isinstance(document[TEXT_KEY], str)
+
+
+def read(reading: Reading) -> None:
+    """Read the instructions in order."""
+    reading.use(TEXT_KEY)
+    reading.data["modelfile"] = {}
+    for item in parse(reading.value[TEXT_KEY]):
+        if isinstance(item, TextFault):
+            reading.error_at(item.line, item.path, item.value, (f"(line {item.line}): {item.problem}", item.remedy))
+        else:
+            _take(reading, item)
+    if reading.name is None:
+        reading.error_at(1, "FROM", None, ("no FROM line", "add `FROM` with a model's name, file or folder"))
+
+
+def _take(reading: Reading, item: Instruction) -> None:
+    part = reading.data["modelfile"]
+    if item.command == "FROM":
+        _take_from(reading, item.value)
+    elif item.command == "ADAPTER":
+        # The last one wins, as in Ollama.
+        reading.data["adapters"] = [{"name": adapter_name(item.value), "uri": _local(item.value)}]
+    elif item.command == "PARAMETER":
+        _take_parameter(reading, item)
+    elif item.command == "MESSAGE":
+        part.setdefault("messages", []).append({"role": item.argument, "content": item.value})
+    elif item.command == "LICENSE":
+        part.setdefault("licenses", []).append(item.value)
+    elif item.value:
+        part[_ONCE[item.command]] = item.value
+
+
+def _take_from(reading: Reading, value: str) -> None:
+    reading.data["modelfile"]["base"] = value
+    last = value.rstrip("/").rpartition("/")[2]
+    reading.name, reading.derived = to_label(last.removesuffix(".gguf")), True
+    uri = from_address(value)
+    if value.startswith(("hf.co/", "huggingface.co/", "https://")) or uri.startswith("local://"):
+        reading.data["storage"] = {"uri": uri}
+    else:
+        reading.data.pop("storage", None)
+
+
+def _take_parameter(reading: Reading, item: Instruction) -> None:
+    part = reading.data["modelfile"].setdefault("parameters", {})
+    if item.argument in RETIRED:
+        place = f"PARAMETER {item.argument}"
+        reading.warn_at(item.line, place, (f"(line {item.line}): is not carried over: Ollama ignores it", "remove it"))
+        return
+    try:
+        value = read_parameter(item.argument, item.value)
+    except ValueError as error:
+        problem, _, remedy = str(error).partition("; ")
+        place = f"PARAMETER {item.argument[:40]}"
+        reading.error_at(item.line, place, item.value, (f"(line {item.line}): {problem}", remedy))
+        return
+    if item.argument == "stop":
+        part.setdefault("stop", []).extend(value)
+    else:
+        part[item.argument] = value
+
+
+def _local(value: str) -> str:
+    """Read an adapter's address: unlike FROM, a bare name is a folder here."""
+    uri = from_address(value)
+    return f"local://{value}" if uri.startswith("hf://") and not value.startswith(("hf.co/", "hf://")) else uri
+
+
+def write(_: str, data: dict[str, Any]) -> str:
+    """Write the text. Raises Unwritable where there is no FROM, or a value cannot be quoted."""
+    part = data.get("modelfile", {})
+    lines = [f"FROM {quote(part.get('base') or _base(data))}"]
+    if data.get("adapters"):
+        lines.append(f"ADAPTER {quote(_adapter(data['adapters'][-1]))}")
+    for parameter, value in part.get("parameters", {}).items():
+        for item in value if isinstance(value, list) else [value]:
+            text = str(item).lower() if isinstance(item, bool) else str(item)
+            lines.append(f"PARAMETER {parameter} {quote(text)}")
+    lines += [f"{command} {quote(part[field])}" for command, field in _ONCE.items() if field in part]
+    lines += [f"MESSAGE {item['role']} {quote(item['content'])}" for item in part.get("messages", [])]
+    lines += [f"LICENSE {quote(item)}" for item in part.get("licenses", [])]
+    return "\n".join(lines) + "\n"
+
+
+def _base(data: dict[str, Any]) -> str:
+    uri = paths.get(data, "storage.uri")
+    if uri is paths.MISSING and "path" in data:
+        return f"./{data['path']}"
+    if uri is paths.MISSING or not uri.startswith(("hf://", "local://")):
+        raise Unwritable("has no weights that FROM can name; give it a storage.uri hf://… or local://…")
+    source = StorageUri.parse(uri)
+    if source.scheme == "hf":
+        return f"hf.co/{source.get('model')}"
+    address = to_address(uri)
+    return address if address.startswith(("/", "./", "~")) else f"./{address}"
+
+
+def _adapter(adapter: dict[str, Any]) -> str:
+    uri = str(adapter.get("uri", ""))
+    if uri.startswith("local://"):
+        path = uri.removeprefix("local://")
+        return path if path.startswith(("/", "~")) else f"./{path}"
+    if uri.startswith("hf://"):
+        return "hf.co/" + uri.removeprefix("hf://").partition("@")[0]
+    raise Unwritable("has an adapter that is no folder; ADAPTER needs one, give it a uri local://…")
+
+
+MODELFILE = Dialect("modelfile", detect, read, write)

@@ -1,0 +1,111 @@
+"""Ollama's Modelfile as text: lines of instructions, read and written by Ollama's own grammar. Pure.
+
+A value is bare up to the end of its line, or in "…" or three quotes over several lines; nothing is escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+COMMANDS = (
+    "FROM", "LICENSE", "TEMPLATE", "SYSTEM", "ADAPTER", "RENDERER", "PARSER", "PARAMETER", "MESSAGE", "DRAFT",
+    "REQUIRES",
+)  # fmt: skip
+ROLES = ("system", "user", "assistant")
+
+_FIRST = re.compile(rf"(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:{'|'.join(COMMANDS)})[ \t]+\S", re.IGNORECASE)
+_WORD = re.compile(r"\s*(\S+)[ \t]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction. `argument` is the name of a parameter or the role of a message, else empty."""
+
+    line: int
+    command: str
+    argument: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextFault:
+    """One mistake in a Modelfile."""
+
+    line: int
+    path: str
+    value: str | None
+    problem: str
+    remedy: str
+
+
+def looks_like(text: str) -> bool:
+    """Tell whether a text begins as a Modelfile does."""
+    return _FIRST.match(text.removeprefix("\ufeff")) is not None
+
+
+def parse(text: str) -> Iterator[Instruction | TextFault]:
+    """Read the instructions and faults of a Modelfile, in order."""
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    index = 0
+    while index < len(lines):
+        number, line = index + 1, lines[index]
+        index += 1
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        head = _head(line, number)
+        if isinstance(head, TextFault):
+            yield head
+            continue
+        command, argument, rest = head
+        value = _unquoted(rest.strip())
+        start = index
+        collected = rest
+        while value is None and index < len(lines):
+            collected += "\n" + lines[index]
+            index += 1
+            value = _unquoted(collected.strip())
+        if value is None:
+            index = start
+            yield TextFault(number, command, None, "has a quote that is never closed", 'end it with " or """')
+        elif not value and command in {"FROM", "PARAMETER", "ADAPTER"}:
+            yield TextFault(number, command, None, "has no value", f"write it behind {command}")
+        else:
+            yield Instruction(number, command, argument, value)
+
+
+def _head(line: str, number: int) -> tuple[str, str, str] | TextFault:
+    """Split off the command, and the parameter's name or the message's role."""
+    match = _WORD.match(line)
+    word = match[1] if match else ""
+    command, rest = word.upper(), line[match.end() if match else 0 :]
+    if command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        return TextFault(number, word[:80], None, "is no instruction", f"command must be one of {known}")
+    if command not in {"PARAMETER", "MESSAGE"}:
+        return command, "", rest
+    match = _WORD.match(rest)
+    argument = match[1] if match else ""
+    rest = rest[match.end() if match else 0 :]
+    if command == "MESSAGE" and argument not in ROLES:
+        return TextFault(number, command, argument[:80], "is no role", f"write {', '.join(ROLES)}, in lower case")
+    return command, argument, rest
+
+
+def _unquoted(text: str) -> str | None:
+    """Return what a value means, or None while its closing quote is still to come."""
+    if text.startswith('"""'):
+        return text[3:-3] if len(text) >= 6 and text.endswith('"""') else None  # noqa: PLR2004 twice three quotes
+    if text.startswith('"'):
+        return text[1:-1] if len(text) >= 2 and text.endswith('"') else None  # noqa: PLR2004 two quotes
+    return text
+
+
+def quote(value: str) -> str:
+    """Write a value so that it reads back the same. Raises ValueError where the grammar cannot."""
+    if value and value == value.strip() and "\n" not in value and not value.startswith('"'):
+        return value
+    if '"""' in value:
+        raise ValueError('holds """, which a Modelfile cannot quote; write it another way')
+    return f'"""{value}"""'

@@ -1,0 +1,216 @@
+"""Oumi's recipes: the sections `model:` and `peft:` of training, inference and evaluation configs. Pure."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from plinth_runtime.contract.uri import StorageUri
+from pulumi_plinth.model.dialects import paths, values
+from pulumi_plinth.model.dialects.addresses import adapter_name, from_address, to_address
+from pulumi_plinth.model.dialects.table import Dialect, Reading, Row, Unwritable, write_rows
+from pulumi_plinth.model.parameters import read_dtype
+from pulumi_plinth.quantities import to_label
+
+_MODEL = (
+    ("tokenizer_name", "tokenizerName", values.text),
+    ("tokenizer_pad_token", "tokenizerPadToken", values.text),
+    ("tokenizer_kwargs", "tokenizerKwargs", values.tree),
+    ("processor_kwargs", "processorKwargs", values.tree),
+    ("model_max_length", "modelMaxLength", values.integer),
+    ("load_pretrained_weights", "loadPretrainedWeights", values.boolean),
+    ("trust_remote_code", "trustRemoteCode", values.boolean),
+    ("torch_dtype_str", "torchDtype", read_dtype),
+    ("compile", "compile", values.boolean),
+    ("chat_template_kwargs", "chatTemplateKwargs", values.tree),
+    ("attn_implementation", "attnImplementation", values.text),
+    ("device_map", "deviceMap", values.text),
+    ("model_kwargs", "modelKwargs", values.tree),
+    ("enable_liger_kernel", "enableLigerKernel", values.boolean),
+    ("shard_for_eval", "shardForEval", values.boolean),
+    ("freeze_layers", "freezeLayers", values.texts),
+    ("tool_call_parser", "toolCallParser", values.text),
+)
+_PEFT = (
+    ("lora_r", "loraR", values.integer),
+    ("lora_alpha", "loraAlpha", values.integer),
+    ("lora_dropout", "loraDropout", values.number),
+    ("lora_target_modules", "loraTargetModules", values.texts),
+    ("lora_exclude_modules", "loraExcludeModules", values.texts),
+    ("lora_target_parameters", "loraTargetParameters", values.texts),
+    ("lora_modules_to_save", "loraModulesToSave", values.texts),
+    ("lora_bias", "loraBias", values.text),
+    ("lora_init_weights", "loraInitWeights", values.text),
+    ("lora_task_type", "loraTaskType", values.upper),
+    ("q_lora", "qLora", values.boolean),
+    ("q_lora_bits", "qLoraBits", values.integer),
+    ("bnb_4bit_quant_type", "bnb4BitQuantType", values.text),
+    ("bnb_4bit_quant_storage", "bnb4BitQuantStorage", values.text),
+    ("bnb_4bit_compute_dtype", "bnb4BitComputeDtype", read_dtype),
+    ("llm_int8_skip_modules", "llmInt8SkipModules", values.texts),
+    ("use_bnb_nested_quant", "useBnbNestedQuant", values.boolean),
+    ("peft_save_mode", "peftSaveMode", values.text),
+)
+MODEL = (
+    *(Row(f"model.{theirs}", f"parameters.{ours}", read) for theirs, ours, read in _MODEL),
+    Row("model.torch_dtype", "parameters.torchDtype", read_dtype),
+    Row("model.chat_template", "chatTemplate"),
+)
+PEFT = tuple(Row(f"peft.{theirs}", f"peft.{ours}", read) for theirs, ours, read in _PEFT)
+
+ENGINES = MappingProxyType(
+    {
+        "OPENAI": ("openai", None),
+        "ANTHROPIC": ("anthropic", None),
+        "GEMINI": ("gemini", None),
+        "TOGETHER": ("compatible", "https://api.together.xyz/v1"),
+        "DEEPSEEK": ("compatible", "https://api.deepseek.com/v1"),
+        "FIREWORKS": ("compatible", "https://api.fireworks.ai/inference/v1"),
+        "PARASAIL": ("compatible", "https://api.parasail.io/v1"),
+        "SAMBANOVA": ("compatible", "https://api.sambanova.ai/v1"),
+        "OPENROUTER": ("compatible", "https://openrouter.ai/api/v1"),
+        "CEREBRAS": ("compatible", "https://api.cerebras.ai/v1"),
+    }
+)
+"""Engines that ask a provider; the others load weights, or ask a server that did."""
+
+_CHAT = "/chat/completions"
+
+
+def detect(document: Any) -> bool:
+    """Recognise a `model:` section with a model_name, or ModelParams on their own."""
+    if not isinstance(document, dict) or "kind" in document:
+        return False
+    model = document.get("model")
+    return (isinstance(model, dict) and "model_name" in model) or isinstance(document.get("model_name"), str)
+
+
+def read(reading: Reading) -> None:
+    """Read a recipe. Data, training and generation belong to who trains or asks."""
+    if "model" not in reading.value:
+        reading.value = {"model": reading.value}
+        reading.warn((), "is a model section on its own", "write it under `model:`")
+    model = reading.value["model"]
+    name = reading.get("model.model_name")
+    if not isinstance(name, str) or not name:
+        reading.error("model.model_name", name, "is missing", "add a hub id such as org/model, or a folder")
+        return
+    _read_traps(reading, model)
+    reading.rows(MODEL)
+    if isinstance(reading.value.get("peft"), dict):
+        reading.data.setdefault("peft", {})
+        reading.rows(PEFT)
+    if "device_map" in model and model["device_map"] is None:
+        paths.put(reading.data, "parameters.deviceMap", None)
+    if not _read_external(reading, name):
+        _read_weights(reading, name)
+    adapter = reading.get("model.adapter_model")
+    if adapter not in (None, ""):
+        reading.put("adapters", adapter, "model.adapter_model", _read_adapter)
+
+
+def _read_traps(reading: Reading, model: dict[str, Any]) -> None:
+    """Put right what Oumi's own documents get wrong, and refuse what Oumi refuses."""
+    if "peft_params" in model:
+        reading.warn("model.peft_params", "is no parameter of a model; it is read as `peft:`", "write `peft:` beside")
+        peft = model["peft_params"] if isinstance(model["peft_params"], dict) else {}
+        rest = {key: item for key, item in model.items() if key != "peft_params"}
+        reading.value = {**reading.value, "model": rest, "peft": {**peft, **(reading.value.get("peft") or {})}}
+    if "torch_dtype" in model:
+        reading.warn(
+            "model.torch_dtype", "is what Oumi derives; it is read as torch_dtype_str", "write torch_dtype_str"
+        )
+    if "training" in reading.value and model.get("compile") in (True, "true", "True"):
+        reading.error(
+            "model.compile", model["compile"], "is refused by Oumi's training", "write `compile:` under `training:`"
+        )
+
+
+def _read_weights(reading: Reading, name: str) -> None:
+    revision = reading.get("model.model_revision")
+    place = "model.model_revision"
+    kwargs = paths.get(reading.data, "parameters.modelKwargs")
+    if kwargs is not paths.MISSING and "revision" in kwargs:
+        reading.data["parameters"]["modelKwargs"] = {key: item for key, item in kwargs.items() if key != "revision"}
+        place = "model.model_kwargs.revision"
+        reading.warn(place, "is deprecated; it is read as model_revision", "write `model_revision:`")
+        revision = revision or kwargs["revision"]
+    reading.put("storage.uri", name, "model.model_name", lambda value: from_address(values.text(value)))
+    uri = paths.get(reading.data, "storage.uri")
+    if revision is None or uri is paths.MISSING:
+        return
+    if uri.startswith("hf://"):
+        reading.put("storage.uri", revision, place, lambda value: f"{uri}@{values.text(value)}")
+    else:
+        reading.warn(place, "is not carried over: only models on the hub have revisions", "remove it", revision)
+
+
+def _read_adapter(value: Any) -> list[dict[str, str]]:
+    address = values.text(value)
+    return [{"name": adapter_name(address), "uri": from_address(address)}]
+
+
+def _read_external(reading: Reading, name: str) -> bool:
+    """Read a model that a provider serves. False when the recipe loads weights."""
+    reading.name, reading.derived = to_label(name.rstrip("/").rpartition("/")[2]), True
+    engine = str(paths.get(reading.value, "engine") if "engine" in reading.value else "").upper()
+    url = paths.get(reading.value, "remote_params.api_url")
+    known = ENGINES.get(engine, ("compatible", None) if engine == "REMOTE" and url is not paths.MISSING else None)
+    if known is None:
+        return False
+    provider, endpoint = known
+    reading.use("engine")
+    reading.data["kind"] = "external"
+    reading.data["external"] = {"provider": provider, "model": name} | ({"endpoint": endpoint} if endpoint else {})
+    reading.rows(
+        (
+            Row("remote_params.api_url", "external.endpoint", lambda value: values.text(value).removesuffix(_CHAT)),
+            Row("remote_params.api_key", "external.apiKey", values.secret),
+        )
+    )
+    return True
+
+
+def write(name: str, data: dict[str, Any]) -> Any:
+    """Write a config that training, inference and evaluation all read."""
+    document: dict[str, Any] = {"model": {"model_name": name}}
+    if "external" in data:
+        document |= _write_external(document["model"], data["external"])
+    else:
+        _write_weights(document["model"], data)
+    if data.get("adapters"):
+        first = data["adapters"][0]
+        document["model"] |= {"adapter_model": to_address(first["uri"])} if "uri" in first else {}
+    rows = write_rows([row for row in (*MODEL, *PEFT) if row.theirs != "model.torch_dtype"], data)
+    document["model"] |= rows.pop("model", {})
+    if "peft" in data:
+        document["peft"] = rows.get("peft", {})
+    return document
+
+
+def _write_weights(model: dict[str, Any], data: dict[str, Any]) -> None:
+    uri = paths.get(data, "storage.uri")
+    if uri is paths.MISSING:
+        raise Unwritable("has no address that Oumi can name; give it a storage.uri such as hf://org/model")
+    source = StorageUri.parse(uri)
+    model["model_name"] = to_address(uri)
+    if source.scheme == "hf" and "@" in uri:
+        model["model_name"], model["model_revision"] = source.get("model"), source.get("revision")
+
+
+def _write_external(model: dict[str, Any], external: dict[str, Any]) -> dict[str, Any]:
+    provider, endpoint = external["provider"], external.get("endpoint")
+    engine = next((key for key, known in ENGINES.items() if known == (provider, endpoint)), None)
+    model["model_name"] = external.get("model", model["model_name"])
+    remote: dict[str, Any] = {}
+    if engine is None:
+        engine = next((key for key, known in ENGINES.items() if known[0] == provider != "compatible"), "REMOTE")
+        remote["api_url"] = f"{endpoint}{_CHAT}"
+    if provider == "azure":
+        raise Unwritable("is served by azure, which Oumi has no engine for; convert it to nstream")
+    if "apiKey" in external:
+        remote["api_key"] = values.reference(external["apiKey"])
+    return {"engine": engine} | ({"remote_params": remote} if remote else {})
+
+
+OUMI = Dialect("oumi", detect, read, write)
