@@ -50,6 +50,7 @@ class Engine:
 
     def run(self) -> Deployment:
         """Run to the end; raises DeploymentFailed or Cancelled, with everything done saved."""
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # grpc writes what it notices to everyone's stderr
         with self._interruptible():
             if self._runs_program:
                 self._start_program()  # it imports Pulumi while we do
@@ -166,6 +167,8 @@ class Engine:
         while deployment.active:
             deployment.wake.wait(_POLL_SECONDS)
             deployment.wake.clear()
+        if deployment.stopped:
+            program.kill()  # before its engine goes away, of which it would complain at length
         service.released.set()
         if not deployment.stopped and program.wait(_GOODBYE_SECONDS):
             last = (log.last_error.strip() or f"exit status {program.exit_code()}").splitlines()[-1]

@@ -200,8 +200,10 @@ class Registrar:
                 replaced.add(dependent.urn)
                 chosen.append(next(e for e in old if e.resource is dependent))
         for each in reversed(chosen):
-            provider = self._providers.get(each.resource)
-            self._deployment.delete(each, provider.delete, replacing=True)
+            old = each.resource
+            kept = old.retain_on_delete or old.deleted_with in replaced
+            call = None if kept else self._providers.get(old).delete
+            self._deployment.delete(each, call, replacing=True)
 
     def _must_follow(self, dependent: Resource, replaced: set[str]) -> bool:
         if not dependent.references() & replaced:
