@@ -200,9 +200,9 @@ class Registrar:
                 replaced.add(dependent.urn)
                 chosen.append(next(e for e in old if e.resource is dependent))
         for each in reversed(chosen):
-            old = each.resource
-            kept = old.retain_on_delete or old.deleted_with in replaced
-            call = None if kept else self._providers.get(old).delete
+            doomed = each.resource
+            kept = doomed.retain_on_delete or doomed.deleted_with in replaced
+            call = None if kept else self._providers.get(doomed).delete
             self._deployment.delete(each, call, replacing=True)
 
     def _must_follow(self, dependent: Resource, replaced: set[str]) -> bool:
