@@ -88,6 +88,12 @@ def test_help_is_quick():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_signals_are_owned_before_anything_heavy():
+    """What comes before the signal handlers does not load pydantic, which takes longer than all the rest."""
+    code = "import sys, plinth_runtime.server; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_serving_imports_no_engine():
     """The agent's modules load neither an engine nor Pulumi, and not the metrics library before a scrape."""
     code = "import sys, plinth_runtime.serving.agent; sys.exit(bool({'torch', 'vllm', 'pulumi', 'prometheus_client'} & set(sys.modules)))"  # noqa: E501

@@ -2,6 +2,7 @@
 
 `SimpleQueue.put` is reentrant, so a signal handler may call it even while the loop itself is putting. Waiting on it
 costs nothing and still runs signal handlers. The queue needs no bound: every sender is bounded by what it reports.
+Nothing of weight is imported at run time: process 1 loses a signal that comes before its handler is there.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import signal
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event as Flag
-from types import FrameType
+from typing import TYPE_CHECKING
 
-from plinth_runtime.errors import RuntimeFault
-from plinth_runtime.serving.deaths import Exit
-from plinth_runtime.serving.phases import Sighting
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from plinth_runtime.errors import RuntimeFault
+    from plinth_runtime.serving.deaths import Exit
+    from plinth_runtime.serving.phases import Sighting
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from threading import Thread
 
 from plinth_runtime.serving.ports import find_holder
 
-STARTING_PERIOD_SECONDS = 0.5
+STARTING_PERIOD_SECONDS = 0.25
 READY_PERIOD_SECONDS = 5.0
 TIMEOUT_SECONDS = 5.0
 PATIENCE = 3
