@@ -35,7 +35,7 @@ def faults(document):
         ("deployments.two", {"model": "tiny", "port": 18000}, "two.port: 18000 is also the port of deployments.chat"),
         ("deployments.two", {"model": "tiny", "port": 19000}, "two.port: 19000 is also the port of deployments.chat"),
         ("deployments.chat", [], "deployments.chat: [] is not a mapping; write `key: value` lines under it"),
-        ("models.tiny", {"storage": {"uri": "hf://a/b"}}, "chat.model: \"tiny\" has no folder store, which is what"),
+        ("models.tiny", {"storage": {"uri": "hf://a/b"}}, 'chat.model: "tiny" has no folder store, which is what'),
         ("deployment", {}, "plinth:stack.deployment: is an unknown key; did you mean 'deployments'?"),
     ],
 )

@@ -72,6 +72,9 @@ def start(launch: LaunchConfig, run_dir: RunDir, key: str | None, say: Say, cloc
     deadline = clock.now() + BOOT_SECONDS
     while not is_locked(run_dir):
         if (process and process.poll() is not None) or clock.now() > deadline:
+            if process:
+                process.kill()
+                process.wait()
             raise _failure(launch, run_dir)
         clock.sleep(POLL_SECONDS)
     return _wait_until_ready(launch, run_dir, say, clock)
