@@ -29,7 +29,8 @@ ALIASES: Mapping[str, str] = {
 KNOWN_VARIABLES = frozenset({
     "add_generation_prompt", "add_vision_id", "additional_special_tokens", "bos_token", "builtin_tools", "cls_token",
     "continue_final_message", "custom_tools", "date_string", "documents", "enable_thinking", "eos_token", "mask_token",
-    "messages", "model_identity", "pad_token", "reasoning_effort", "sep_token", "thinking", "tools", "tools_in_user_message", "unk_token",
+    "messages", "model_identity", "pad_token", "reasoning_effort", "sep_token", "thinking", "tools",
+    "tools_in_user_message", "unk_token",
 })  # fmt: skip
 """What the engine, the tokenizer and the arguments that many families share give a template."""
 
