@@ -64,14 +64,16 @@ check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n $(WORKERS) -m "not engine and not exhaustive and not gpu"
+	$(BIN)/pytest -q -n $(WORKERS) -m "not processes and not engine and not exhaustive and not gpu"
 format: $(INSTALLED) ## Let the tools mend what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-test: check engine model ## check, then a real engine on a real model
+test: check engine model ## check, whole programs, then a real engine on a real model
+	$(BIN)/pytest -q -n $(WORKERS) -m "processes and not exhaustive"
 	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
 test-all: check engine model ## Everything that needs no GPU
-	$(BIN)/pytest -q -m "(engine or exhaustive) and not gpu"
+	$(BIN)/pytest -q -n $(WORKERS) -m "(processes or exhaustive) and not engine and not gpu"
+	$(BIN)/pytest -q -m "engine and not gpu"
 bench-start: install engine model ## Time to first answer, ours against bare vLLM, in one run
 	$(BIN)/python tests/bench/start.py
 

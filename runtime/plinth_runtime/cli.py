@@ -40,6 +40,16 @@ def serve(config: Path, run_dir: Path | None, log_file: Path | None) -> None:
 
 
 @cli.command()
+@click.option("--run-dir", type=FOLDER, required=True, help="The run directory of a server that was killed.")
+def sweep(run_dir: Path) -> None:
+    """End what is left of an engine whose agent and guard were killed; a living server is not touched."""
+    from plinth_runtime import server
+    from plinth_runtime.contract.rundir import RunDir
+
+    server.sweep(RunDir(run_dir.resolve()))
+
+
+@cli.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--source", default="", help="Where the weights came from, for people.")
 def manifest(folder: Path, source: str) -> None:

@@ -86,6 +86,17 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
     return code
 
 
+def sweep(run_dir: RunDir) -> None:
+    """End what a killed agent and guard left of an engine. Raises AlreadyRunningError if an agent lives there."""
+    from plinth_runtime.serving import files
+
+    lock = files.take_agent_lock(run_dir)
+    try:
+        os.close(files.take_engine_lock(run_dir))
+    finally:
+        files.release_agent_lock(lock)
+
+
 def load_launch(path: Path) -> LaunchConfig:
     """Read a launch file. Raises BadConfigError naming every fault with its place."""
     from pydantic import ValidationError

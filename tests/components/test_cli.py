@@ -10,11 +10,12 @@ import psutil
 import pytest
 import yaml
 from click.testing import CliRunner
-from support.project import MODEL, Project, alive, is_free, wait_until
+from support.project import MODEL, Project, alive, is_free, tree, wait_until
 
 from pulumi_plinth.cli import main
 
 pytestmark = pytest.mark.timeout(180)
+processes = pytest.mark.processes
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ def project(tmp_path, project_root, make_model, request):
         process.send_signal(signal.SIGKILL)
 
 
+@processes
 def test_the_life_of_a_stack(project):
     """Up, no change, status, a changed field, a killed agent repaired, logs, outputs, state, down: nothing is left."""
     up = project.plinth("up", "--yes", "--json")
@@ -82,6 +84,7 @@ def test_the_life_of_a_stack(project):
     assert (project.folder / "models" / MODEL / "model.safetensors").exists()
 
 
+@processes
 def test_a_failed_start_says_why_and_the_next_up_goes_on(project):
     """The engine's own complaint, the cause and the advice are in the message; nothing keeps running."""
     project.write(environment={"FAKE_FAULTS": "bad-arguments"})
@@ -96,6 +99,7 @@ def test_a_failed_start_says_why_and_the_next_up_goes_on(project):
     assert project.status()["phase"] == "ready"
 
 
+@processes
 def test_a_killed_deployment_is_picked_up(project):
     """Kill -9 of `plinth up` while the server starts: the next one adopts what runs and finishes."""
     project.write(environment={"FAKE_FAULTS": "slow"})
@@ -108,6 +112,7 @@ def test_a_killed_deployment_is_picked_up(project):
     assert project.status()["phase"] == "ready"
 
 
+@processes
 def test_a_deleted_deployment_is_stopped(project):
     """A deployment taken out of the stack file is deleted by the next `up`."""
     project.plinth("up", "--yes")
@@ -118,6 +123,19 @@ def test_a_deleted_deployment_is_stopped(project):
     project.plinth("up", "--yes")
     assert json.loads(project.plinth("status", "--json").stdout)["deployments"] == []
     assert project.processes() == []
+
+
+@processes
+def test_down_after_agent_and_guard_were_killed_leaves_nothing(project):
+    """Kill -9 of everything but the engine: `down` finds what is left and ends it."""
+    project.plinth("up", "--yes")
+    for process in tree(project.status()["pid"]):
+        words = " ".join(process.cmdline())
+        if "plinth_runtime" in words and "fakes/engine.py" not in words:
+            process.send_signal(signal.SIGKILL)
+    project.plinth("down", "--yes")
+    assert [process for process in project.processes() if alive(process)] == []
+    assert is_free(project.port)
 
 
 def invoke(*arguments):

@@ -11,7 +11,7 @@ import pytest
 UV = str(Path(sys.executable).with_name("uv"))
 LIMIT_SECONDS = 300
 
-pytestmark = [pytest.mark.timeout(LIMIT_SECONDS), pytest.mark.xdist_group("wheels")]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(LIMIT_SECONDS), pytest.mark.xdist_group("wheels")]
 
 
 def run(*command, **options):

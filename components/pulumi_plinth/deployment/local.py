@@ -35,6 +35,7 @@ VERIFY_BYTES_PER_SECOND = 50e6
 """Slowest digesting of weights that is still work and not a hang."""
 STOP_MARGIN_SECONDS = 15.0
 """Beyond the agent's own limits; then the agent itself is killed and its guard ends the engine."""
+SWEEP_SECONDS = 60.0
 PROBE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 10.0
 """A start that takes long says so this often."""
@@ -94,7 +95,10 @@ def stop(run_dir: RunDir, say: Say, clock: Clock = Clock(), *, keep: bool = Fals
             _signal(pid, signal.SIGKILL)
             if not _gone(run_dir, clock, STOP_MARGIN_SECONDS):
                 raise LocalError(f"the server in {run_dir.path} (process {pid}) cannot be stopped")
+            _sweep(run_dir)
         say("stopped")
+    elif run_dir.engine_lock.exists():
+        _sweep(run_dir)
     if not keep:
         shutil.rmtree(run_dir.path, ignore_errors=True)
 
@@ -177,6 +181,14 @@ def _spawn(launch: LaunchConfig, run_dir: RunDir, key: str | None) -> subprocess
             start_new_session=True,
             cwd=run_dir.path,
         )
+
+
+def _sweep(run_dir: RunDir) -> None:
+    """End what a killed agent left of its engine; without it the port would be held by nobody's process."""
+    command = [sys.executable, "-m", "plinth_runtime", "sweep", "--run-dir", str(run_dir.path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=SWEEP_SECONDS, check=False)
+    if run.returncode:
+        raise LocalError(f"{run_dir.path} cannot be cleared: {run.stderr.strip()}")
 
 
 def _wait_until_ready(launch: LaunchConfig, run_dir: RunDir, say: Say, clock: Clock) -> Server:
