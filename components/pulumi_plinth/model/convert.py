@@ -97,7 +97,7 @@ def _read(document: Document, warnings: list[Finding], errors: list[Finding]) ->
         return None
     model, reading = read_document(document, dialect)
     warnings.extend(reading.warnings)
-    errors.extend(reading.errors)
+    errors.extend(sorted(reading.errors, key=lambda finding: finding.line or 0))
     return model
 
 
@@ -125,29 +125,32 @@ def _flattened(value: Any) -> bool:
 def _unique(models: list[Model], warnings: list[Finding], errors: list[Finding]) -> list[Model]:
     """Give derived names that are taken a number; refuse declared ones, naming both."""
     taken: dict[str, Model] = {}
-    waiting: list[Model] = []
-    for model in models:
-        first = taken.get(model.name)
-        if model.derived:
-            waiting.append(model)
-        elif first is not None:
+    for model in (item for item in models if not item.derived):
+        first = taken.setdefault(model.name, model)
+        if first is not model:
             place = f"'{model.name}' in {model.file}:{model.line} and '{first.name}' in {first.file}:{first.line}"
             hint = "give one of them another name"
             errors.append(Finding(model.file, "name", model.name, f"is declared twice: {place}", hint, model.line))
-        else:
-            taken[model.name] = model
-    for model in waiting:
-        name, count = model.name, 2
-        while name in taken:
-            name, count = f"{model.name[:58]}-{count}", count + 1
-        if name != model.name:
-            message = f"would be the second '{model.name}'; it is called '{name}'"
-            warnings.append(Finding(model.file, "name", None, message, "give it the name you want", model.line))
-        taken[name] = replace(model, name=name)
-    for fault in name_faults({name: model.spec for name, model in taken.items()}, "models"):
+    result = []
+    for model in models:
+        named = _numbered(model, taken, warnings) if model.derived else model
+        if taken.setdefault(named.name, named) is named:
+            result.append(named)
+    for fault in name_faults({model.name: model.spec for model in result}, "models"):
         model = next(taken[name] for name in taken if fault.path.startswith(f"models.{name}."))
         errors.append(Finding(model.file, fault.path, fault.value, fault.problem, fault.remedy, model.line))
-    return list(taken.values())
+    return result
+
+
+def _numbered(model: Model, taken: Mapping[str, Model], warnings: list[Finding]) -> Model:
+    name, count = model.name, 2
+    while name in taken:
+        name, count = f"{model.name[:58]}-{count}", count + 1
+    if name == model.name:
+        return model
+    message = f"would be the second '{model.name}'; it is called '{name}'"
+    warnings.append(Finding(model.file, "name", None, message, "give it the name you want", model.line))
+    return replace(model, name=name)
 
 
 def _write(
@@ -162,9 +165,11 @@ def _write(
             kind = "" if isinstance(error, Unwritable) else f"cannot be written as {dialect.name}: "
             errors.append(Finding(model.file, f"models.{model.name}", None, kind + problem, remedy, model.line))
             continue
-        if dialect is not PLINTH:
-            _report_losses(model, (document, dialect), warnings, errors)
-        written.append((model, document))
+        lost = [] if dialect is PLINTH else _losses(model, document, dialect)
+        warnings.extend(finding for finding, fatal in lost if not fatal)
+        errors.extend(finding for finding, fatal in lost if fatal)
+        if not any(fatal for _, fatal in lost):
+            written.append((model, document))
     if not written:
         return []
     if dialect is MODELFILE:
@@ -174,24 +179,32 @@ def _write(
     return [(dialect.name, to_yaml(document for _, document in written))]
 
 
-def _report_losses(model: Model, written: tuple[Any, Dialect], warnings: list[Finding], errors: list[Finding]) -> None:
-    """Read back what was written; what differs is what the dialect cannot say."""
-    document, dialect = written
+def _losses(model: Model, document: Any, dialect: Dialect) -> list[tuple[Finding, bool]]:
+    """Read back what was written; what differs is what the dialect cannot say. True: the document is useless."""
     value = {TEXT_KEY: document} if isinstance(document, str) else document
     back, reading = read_document(Document(f"{model.name} as {dialect.name}", 1, value), dialect)
     place = f"models.{model.name}"
     if back is None:
-        for fault in reading.errors:
-            message = f"cannot be written as {dialect.name}: {fault.path} {fault.message}"
-            errors.append(Finding(model.file, place, fault.value, message, fault.hint, model.line))
-        return
+        return [
+            (
+                Finding(
+                    model.file,
+                    place,
+                    fault.value,
+                    f"cannot be written as {dialect.name}: {fault.path} {fault.message}",
+                    fault.hint,
+                    model.line,
+                ),
+                True,
+            )
+            for fault in reading.errors
+        ]
     before, after = _comparable(model), _comparable(back)
     if model.derived:
         del before["name"]
-    for keys in differences(before, after):
-        path = paths.show((*paths.split(place), *keys))
-        message = f"cannot be said in a {dialect.name} document"
-        warnings.append(Finding(model.file, path, None, message, "it is left out; keep the original", model.line))
+    message, hint = f"cannot be said in a {dialect.name} document", "it is left out; keep the original"
+    lost = [paths.show((*paths.split(place), *keys)) for keys in differences(before, after)]
+    return [(Finding(model.file, path, None, message, hint, model.line), False) for path in lost]
 
 
 def _comparable(model: Model) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pulumi_plinth.quantities import SECRET_TEXT
 SHOWN_LIMIT = 200
 """Longest value or message part repeated, in characters; documents may be huge."""
 
+_SHOWN_ITEMS = 8
 _HIDDEN = "(hidden)"
 _CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
@@ -37,7 +38,7 @@ class Finding:
         """Render as `file:line: path: message; hint`."""
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         path = f" {self.path}:" if self.path else ""
-        value = "" if self.value is None or isinstance(self.value, (dict, list)) else f" {shown(self.value)!r}"
+        value = "" if self.value is None or isinstance(self.value, dict) else f" {shown(self.value)!r}"
         return f"{place}:{path}{value} {self.message}; {self.hint}"
 
 
@@ -47,6 +48,8 @@ def shown(value: Any) -> Any:
         return value
     if isinstance(value, int):
         return value if value.bit_length() < 64 else "(a huge number)"  # noqa: PLR2004 a machine word
+    if isinstance(value, (list, tuple)) and len(value) <= _SHOWN_ITEMS and all(isinstance(item, str) for item in value):
+        return [shown(item) for item in value]
     if not isinstance(value, str):
         kind = "mapping" if isinstance(value, dict) else "list"
         return f"(a {kind} of {len(value)})" if isinstance(value, (dict, list, tuple)) else f"({type(value).__name__})"

@@ -10,7 +10,7 @@ from typing import Any
 
 from pulumi_plinth.model.dialects import paths, values
 from pulumi_plinth.model.dialects.kubernetes import METADATA, head, is_kind, merge, read_annotations, read_metadata
-from pulumi_plinth.model.dialects.table import Dialect, Reading, Row, write_rows
+from pulumi_plinth.model.dialects.table import Dialect, Reading, Row, Unwritable, write_rows
 
 _ANNOTATION = "metadata.annotations.`models.ome.io/{}`"
 _AFFINITY = "storage.nodeAffinity"
@@ -92,9 +92,9 @@ def read(reading: Reading) -> None:
     if "kind" not in reading.value:
         part = next(iter(reading.value))
         reading.use(part)
-        where = "under `spec:` of a BaseModel" if part == "storage" else "nowhere: the cluster writes it"
-        problem = f"is the {part} of a model, not a model"
-        reading.error(part, None, problem, f"write it {where}, with apiVersion, kind and metadata.name")
+        whole = "write it under `spec:` of a BaseModel, with apiVersion, kind and metadata.name"
+        hint = whole if part == "storage" else "give the BaseModel it belongs to; the cluster writes the status"
+        reading.error(part, None, f"is the {part} of a model, not a model", hint)
         return
     read_metadata(reading)
     cluster = reading.value["kind"] == "ClusterBaseModel"
@@ -132,6 +132,8 @@ def _read_places(reading: Reading) -> None:
 
 def write(name: str, data: dict[str, Any]) -> Any:
     """Write a document; without a namespace it is cluster-wide unless the spec says otherwise."""
+    if paths.get(data, "storage.uri") is paths.MISSING:
+        raise Unwritable("has no address, and OME needs one; give it a storage.uri such as hf://org/model")
     scope = data.get("scope", "namespaced" if "namespace" in data else "cluster")
     document = head("ome.io/v1beta1", "ClusterBaseModel" if scope == "cluster" else "BaseModel", name)
     document["metadata"] |= {"annotations": data["annotations"]} if "annotations" in data else {}

@@ -14,7 +14,7 @@ from pulumi_plinth.quantities import to_label
 
 _MODEL = (
     ("tokenizer_name", "tokenizerName", values.text),
-    ("tokenizer_pad_token", "tokenizerPadToken", values.text),
+    ("tokenizer_pad_token", "tokenizerPadToken", values.token),
     ("tokenizer_kwargs", "tokenizerKwargs", values.tree),
     ("processor_kwargs", "processorKwargs", values.tree),
     ("model_max_length", "modelMaxLength", values.integer),

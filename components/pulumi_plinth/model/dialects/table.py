@@ -7,7 +7,7 @@ document, on the way out by reading back what was written and comparing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from pulumi_plinth.quantities import to_label
 
 Keys = tuple[str | int, ...]
 
-_UNFILLED = re.compile(r"[A-Z0-9]_HERE\b|\bYOUR[_-][A-Z]|<[A-Za-z][^<>|]*>", re.ASCII)
+_UNFILLED = re.compile(r"[A-Z0-9]_HERE\b|\bYOUR[_-][A-Z]", re.ASCII)
 _LONGEST_PLACEHOLDER = 200
 
 
@@ -110,8 +110,9 @@ class Reading:
             problem, _, remedy = str(error).partition("; ")
             self.error(place, found, problem, remedy)
             return
-        if isinstance(converted, str) and len(converted) <= _LONGEST_PLACEHOLDER and _UNFILLED.search(converted):
-            self.warn(place, "looks like a placeholder", "write the real value before it is deployed", converted)
+        for found_text in _texts(converted):
+            if _UNFILLED.search(found_text):
+                self.warn(place, "looks like a placeholder", "write the real value before it is deployed", found_text)
         self._origin[ours] = place
         paths.put(self.data, ours, converted)
 
@@ -182,7 +183,7 @@ class Reading:
             return
         if origin is None:
             inside = [place for key, place in self._origin.items() if _below(key, ours)] if ours else []
-            place = inside[0].rpartition(".")[0] if inside else ours
+            place = max(inside, key=len).rpartition(".")[0] if inside else ours
         else:
             place = self._origin[origin]
             rest = ours[len(origin) :].removeprefix(".")
@@ -198,6 +199,15 @@ class Reading:
         if not isinstance(place, str):
             return place
         return tuple(int(key) if key.isdigit() else key for key in paths.split(place))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Return the short texts of a value, two levels deep: names and addresses, not templates."""
+    if isinstance(value, str) and len(value) <= _LONGEST_PLACEHOLDER:
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from (text for text in (item.values() if isinstance(item, dict) else [item]) if isinstance(text, str))
 
 
 def _below(path: str, parent: str) -> bool:

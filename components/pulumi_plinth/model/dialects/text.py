@@ -17,9 +17,9 @@ _BLOCK = re.compile(r"[^\s\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff][^\x00-\x09\x0b-\
 class _Dumper(_BASE):  # type: ignore[misc, valid-type] # chosen at import
     """Quotes what a reader could take for something else than text, and writes long text line by line."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 the library's signature
         """Write everything in full."""
-        return data is not None
+        return True
 
 
 def _text(dumper: Any, data: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 Reader = Callable[[Any], Any]
 
-_PLACEHOLDER = re.compile(r"<[^<>]*>|\$\{?[A-Za-z_][A-Za-z0-9_]*\}?")
+_PLACEHOLDER = re.compile(r"<[^<>|]*>|\$\{?[A-Za-z_][A-Za-z0-9_]*\}?")
 _REFERENCE = re.compile(r"\$\{secret:([A-Za-z0-9._-]+)\}")
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _LONGEST_NUMBER = 40
@@ -36,6 +36,11 @@ def text(value: Any) -> str:
     if _PLACEHOLDER.fullmatch(value.strip()):
         refuse("is a placeholder; write the real value (text)")
     return value
+
+
+def token(value: Any) -> str:
+    """Read text that may look like anything, such as a special token `<pad>`."""
+    return value if isinstance(value, str) else text(value)
 
 
 def integer(value: Any) -> int:
