@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
+from pulumi_plinth import cli_models
 from pulumi_plinth.errors import PlinthError
 
 INTERRUPTED = 130
@@ -312,6 +313,10 @@ def schema(as_markdown: bool) -> None:
 
     found = StackSpec.model_json_schema()
     click.echo(markdown(found) if as_markdown else json.dumps(found, indent=2))
+
+
+main.add_command(cli_models.card)
+main.add_command(cli_models.models)
 
 
 @main.command()
