@@ -171,6 +171,6 @@ def test_every_field_says_what_it_means():
         common = "Default of every field" in (part.__doc__ or "")
         for name, field in part.model_fields.items():
             assert field.description, f"{part.__name__}.{name}"
-            if not field.is_required() and not common and name not in {"diffusion_pipeline"}:
+            if not field.is_required() and not common and name != "diffusion_pipeline":
                 known = "Default:" in field.description or part.__name__ in {"TuningInput", "TuningOutput"}
                 assert known, f"{part.__name__}.{name} does not say its default"

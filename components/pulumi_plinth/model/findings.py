@@ -13,7 +13,8 @@ SHOWN_LIMIT = 200
 
 _SHOWN_ITEMS = 8
 _HIDDEN = "(hidden)"
-_CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+"""A user and password inside an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,16 @@ class Finding:
     hint: str
     line: int | None = None
 
+    def __post_init__(self) -> None:
+        """Clean what was found in the document: a finding may be printed, logged and kept."""
+        object.__setattr__(self, "value", shown(self.value))
+        for name in ("path", "message", "hint"):
+            object.__setattr__(self, name, hide(getattr(self, name)))
+
     def to_json(self) -> dict[str, Any]:
         """Render for `plinth convert --json`."""
         return {
-            "file": self.file, "line": self.line, "path": self.path, "value": shown(self.value),
+            "file": self.file, "line": self.line, "path": self.path, "value": self.value,
             "message": self.message, "hint": self.hint,
         }  # fmt: skip
 
@@ -38,7 +45,7 @@ class Finding:
         """Render as `file:line: path: message; hint`."""
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         path = f" {self.path}:" if self.path else ""
-        value = "" if self.value is None or isinstance(self.value, dict) else f" {shown(self.value)!r}"
+        value = "" if self.value is None or isinstance(self.value, dict) else f" {self.value!r}"
         return f"{place}:{path}{value} {self.message}; {self.hint}"
 
 
@@ -53,5 +60,10 @@ def shown(value: Any) -> Any:
     if not isinstance(value, str):
         kind = "mapping" if isinstance(value, dict) else "list"
         return f"(a {kind} of {len(value)})" if isinstance(value, (dict, list, tuple)) else f"({type(value).__name__})"
-    text = _CREDENTIALS.sub(f"://{_HIDDEN}@", SECRET_TEXT.sub(_HIDDEN, value))
+    text = hide(value)
     return text if len(text) <= SHOWN_LIMIT else text[: SHOWN_LIMIT - 1] + "…"
+
+
+def hide(text: str) -> str:
+    """Replace what looks like a key or password in a text."""
+    return CREDENTIALS.sub(f"://{_HIDDEN}@", SECRET_TEXT.sub(_HIDDEN, text))

@@ -97,8 +97,9 @@ def write(_: str, data: dict[str, Any]) -> str:
     """Write the text. Raises Unwritable where there is no FROM, or a value cannot be quoted."""
     part = data.get("modelfile", {})
     lines = [f"FROM {quote(part.get('base') or _base(data))}"]
-    if data.get("adapters"):
-        lines.append(f"ADAPTER {quote(_adapter(data['adapters'][-1]))}")
+    # ADAPTER takes one folder; the comparison with what is read back reports the others.
+    addresses = [address for adapter in data.get("adapters", []) if (address := _adapter(adapter))]
+    lines += [f"ADAPTER {quote(address)}" for address in addresses[:1]]
     for parameter, value in part.get("parameters", {}).items():
         for item in value if isinstance(value, list) else [value]:
             text = str(item).lower() if isinstance(item, bool) else str(item)
@@ -122,14 +123,11 @@ def _base(data: dict[str, Any]) -> str:
     return address if address.startswith(("/", "./", "~")) else f"./{address}"
 
 
-def _adapter(adapter: dict[str, Any]) -> str:
-    uri = str(adapter.get("uri", ""))
-    if uri.startswith("local://"):
-        path = uri.removeprefix("local://")
-        return path if path.startswith(("/", "~")) else f"./{path}"
-    if uri.startswith("hf://"):
-        return "hf.co/" + uri.removeprefix("hf://").partition("@")[0]
-    raise Unwritable("has an adapter that is no folder; ADAPTER needs one, give it a uri local://…")
+def _adapter(adapter: dict[str, Any]) -> str | None:
+    scheme, _, rest = str(adapter.get("uri", "")).partition("://")
+    if scheme == "local":
+        return rest if rest.startswith(("/", "~")) else f"./{rest}"
+    return f"hf.co/{rest.partition('@')[0]}" if scheme == "hf" else None
 
 
 MODELFILE = Dialect("modelfile", detect, read, write)

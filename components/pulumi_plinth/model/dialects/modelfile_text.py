@@ -59,17 +59,14 @@ def parse(text: str) -> Iterator[Instruction | TextFault]:
             yield head
             continue
         command, argument, rest = head
-        value = _unquoted(rest.strip())
-        start = index
-        collected = rest
-        while value is None and index < len(lines):
-            collected += "\n" + lines[index]
-            index += 1
-            value = _unquoted(collected.strip())
-        if value is None:
-            index = start
+        end = _end(lines, rest, index)
+        if end is None:
+            # Everything below is inside the quote, so nothing more can be said about it.
             yield TextFault(number, command, None, "has a quote that is never closed", 'end it with " or """')
-        elif not value and command in {"FROM", "PARAMETER", "ADAPTER"}:
+            return
+        value = _unquoted("\n".join([rest, *lines[index:end]]).strip())
+        index = end
+        if not value and command in {"FROM", "PARAMETER", "ADAPTER"}:
             yield TextFault(number, command, None, "has no value", f"write it behind {command}")
         else:
             yield Instruction(number, command, argument, value)
@@ -93,13 +90,20 @@ def _head(line: str, number: int) -> tuple[str, str, str] | TextFault:
     return command, argument, rest
 
 
-def _unquoted(text: str) -> str | None:
-    """Return what a value means, or None while its closing quote is still to come."""
+def _end(lines: list[str], rest: str, index: int) -> int | None:
+    """Return the line after the value, or None when its quote is never closed. Looks at each line once."""
+    first = rest.strip()
+    mark = '"""' if first.startswith('"""') else '"' if first.startswith('"') else ""
+    if not mark or (len(first) >= 2 * len(mark) and first.endswith(mark)):
+        return index
+    return next((at + 1 for at in range(index, len(lines)) if lines[at].rstrip().endswith(mark)), None)
+
+
+def _unquoted(text: str) -> str:
+    """Return what a whole value means."""
     if text.startswith('"""'):
-        return text[3:-3] if len(text) >= 6 and text.endswith('"""') else None  # noqa: PLR2004 twice three quotes
-    if text.startswith('"'):
-        return text[1:-1] if len(text) >= 2 and text.endswith('"') else None  # noqa: PLR2004 two quotes
-    return text
+        return text[3:-3]
+    return text[1:-1] if text.startswith('"') else text
 
 
 def quote(value: str) -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from pulumi_plinth.model.findings import CREDENTIALS
 from pulumi_plinth.quantities import SECRET_TEXT, to_label
 
 _SECRET_KEYS = frozenset(
@@ -52,7 +53,10 @@ def _is_secret(keys: tuple[str | int, ...], value: str) -> bool:
     if _REFERENCE.fullmatch(value):
         return False
     key = next((key for key in reversed(keys) if isinstance(key, str)), "")
-    return re.sub(r"[^a-z0-9]", "", key.lower()) in _SECRET_KEYS or SECRET_TEXT.search(value) is not None
+    return (
+        re.sub(r"[^a-z0-9]", "", key.lower()) in _SECRET_KEYS
+        or (SECRET_TEXT.search(value) or CREDENTIALS.search(value)) is not None
+    )
 
 
 def _reference(keys: tuple[str | int, ...], state: tuple[str, list[Any]]) -> str:

@@ -1,0 +1,122 @@
+"""Ollama's Modelfile: its grammar, its errors with line numbers, and text that reads back."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pulumi_plinth.model.convert import convert
+from pulumi_plinth.model.dialects.modelfile_text import Instruction, looks_like, parse, quote
+from pulumi_plinth.model.modelfile import PARAMETERS, read_parameter
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("FROM llama3\n", [("FROM", "", "llama3")]),
+        ("from   llama3  ", [("FROM", "", "llama3")]),
+        ("# note\n\n  FROM a # not a comment", [("FROM", "", "a # not a comment")]),
+        ('SYSTEM "quoted"', [("SYSTEM", "", "quoted")]),
+        ('SYSTEM "two\nlines"', [("SYSTEM", "", "two\nlines")]),
+        ('SYSTEM """\na\n\n"b"\n"""\nFROM x', [("SYSTEM", "", '\na\n\n"b"\n'), ("FROM", "", "x")]),
+        ('SYSTEM """one"""', [("SYSTEM", "", "one")]),
+        ('SYSTEM say "hi"', [("SYSTEM", "", 'say "hi"')]),
+        ('SYSTEM ""', [("SYSTEM", "", "")]),
+        ("PARAMETER stop <|im_end|>", [("PARAMETER", "stop", "<|im_end|>")]),
+        ("MESSAGE assistant hello there", [("MESSAGE", "assistant", "hello there")]),
+        ("\ufeffFROM a\r\nSYSTEM b\r\n", [("FROM", "", "a"), ("SYSTEM", "", "b")]),
+    ],
+)
+def test_instructions_are_read_by_ollamas_grammar(text, expected):
+    """Bare, quoted and triple-quoted values; comments at line start only; any case."""
+    found = [(item.command, item.argument, item.value) for item in parse(text) if isinstance(item, Instruction)]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("SYSTEM x", 1, "no FROM line"),
+        ("FROM x\nPARAMETER temprature 1", 2, "(line 2): is an unknown parameter 'temprature'"),
+        ("FROM x\nPARAMETER top_k many", 2, "(line 2): is not a whole number"),
+        ("FROM x\nPARAMETER temperature hot", 2, "(line 2): is not a number"),
+        ("FROM x\nPARAMETER use_mmap perhaps", 2, "(line 2): is not true or false"),
+        ("FROM x\nPARAMETER num_ctx", 2, "(line 2): has no value"),
+        ("FROM x\n\n# c\nMESSAGE User hi", 4, "(line 4): is no role"),
+        ("FROM x\nRUN apt", 2, "(line 2): is no instruction"),
+        ('FROM x\nSYSTEM """open\nmore', 2, "(line 2): has a quote that is never closed"),
+        ("FROM x\nREQUIRES soon", 1, "is wrong"),
+        ("FROM", 1, "(line 1): has no value"),
+    ],
+)
+def test_faults_name_their_line(text, line, message):
+    """Unknown words, wrong types and open quotes are answered with the line they stand in."""
+    errors = convert([("Modelfile", text)]).errors
+    assert any(message in error.message and error.line == line for error in errors), errors
+
+
+def test_all_faults_of_a_modelfile_come_at_once():
+    """One run shows them all."""
+    errors = convert([("Modelfile", "PARAMETER foo 1\nMESSAGE User x\nWHAT\nPARAMETER seed x\n")]).errors
+    assert [error.line for error in errors] == [1, 1, 2, 3, 4]
+
+
+def test_of_instructions_that_count_once_the_last_one_wins():
+    """FROM, ADAPTER, SYSTEM; stop, LICENSE and MESSAGE repeat."""
+    text = "FROM a\nFROM ./b.gguf\nADAPTER x\nADAPTER ./y\nSYSTEM 1\nSYSTEM 2\nLICENSE p\nLICENSE q\n"
+    spec = convert([("Modelfile", text)]).models[0].spec
+    assert (spec.modelfile.base, spec.storage.uri) == ("./b.gguf", "local://b.gguf")
+    assert [adapter.uri for adapter in spec.adapters] == ["local://y"]
+    assert (spec.modelfile.system, spec.modelfile.licenses) == ("2", ("p", "q"))
+
+
+def test_a_system_prompt_and_template_survive_every_character():
+    """What the converter writes is what Ollama reads."""
+    prompt = 'You are "SmolLM",\n  trained by   \n\n{{ braces }} # and <|im_end|>'
+    spec = {"store": "models", "path": "smol", "modelfile": {"system": prompt, "template": "{{ .Prompt }}"}}
+    import json
+
+    result = convert([("x.json", json.dumps({"models": {"smol": spec}}))], "modelfile")
+    again = convert([("Modelfile", result.outputs[0][1])])
+    assert again.models[0].spec.modelfile.system == prompt
+
+
+def test_parameters_have_the_types_of_the_table():
+    """Every parameter reads an example of its type."""
+    examples = {int: ("-1", -1), float: ("0.5", 0.5), bool: ("true", True), list: ("x", ["x"])}
+    for name, kind in PARAMETERS.items():
+        text, value = examples[kind]
+        assert read_parameter(name, text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("FROM x", True),
+        ("# c\n\nfrom x", True),
+        ("from: x", False),
+        ("system: x\n", False),
+        ("a: 1", False),
+        ("FROM", False),
+    ],
+)
+def test_a_modelfile_is_known_by_its_first_instruction(text, expected):
+    """YAML that begins with the same words is none."""
+    assert looks_like(text) is expected
+
+
+VALUE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=30)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(VALUE, max_size=5))
+def test_any_value_that_can_be_quoted_reads_back(items):
+    """Quoting and reading is the identity; only three quotes in a row cannot be written."""
+    text, expected = "FROM x\n", ["x"]
+    for item in items:
+        try:
+            text += f"SYSTEM {quote(item)}\n"
+        except ValueError:
+            assert '"""' in item
+            continue
+        expected.append(item)
+    assert [item.value for item in parse(text) if isinstance(item, Instruction)] == expected
