@@ -170,8 +170,11 @@ class Engine:
         if deployment.stopped:
             program.kill()  # before its engine goes away, of which it would complain at length
         service.released.set()
-        if not deployment.stopped and program.wait(_GOODBYE_SECONDS):
-            last = (log.last_error.strip() or f"exit status {program.exit_code()}").splitlines()[-1]
+        code = None if deployment.stopped else program.wait(_GOODBYE_SECONDS)
+        if code and code < 0 and service.program_done.is_set():
+            deployment.warn(f"the program was ended by signal {-code} after everything was done")
+        elif code:
+            last = (log.last_error.strip() or f"exit status {code}").splitlines()[-1]
             deployment.fail(EmbeddedError(f"the program failed: {last}"))
 
     def _settings(self, deployment: Deployment, monitor: str, engine: str) -> str:
