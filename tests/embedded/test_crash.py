@@ -9,6 +9,8 @@ import pytest
 
 from pulumi_plinth import embedded
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = """
     import pulumi
     from boxes import Box

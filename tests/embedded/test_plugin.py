@@ -6,6 +6,8 @@ import pytest
 
 from pulumi_plinth import embedded
 
+pytestmark = pytest.mark.processes
+
 THINGS = """
     import pulumi
 

@@ -7,6 +7,8 @@ import pytest
 from pulumi_plinth import embedded
 from pulumi_plinth.embedded.crypto import PassphraseCrypter
 
+pytestmark = pytest.mark.processes
+
 TWO = """
     import pulumi
     from boxes import Box
