@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from pulumi_plinth import cli_models
+from pulumi_plinth import cli_convert, cli_models
 from pulumi_plinth.errors import PlinthError
 
 INTERRUPTED = 130
@@ -315,6 +315,7 @@ def schema(as_markdown: bool) -> None:
     click.echo(markdown(found) if as_markdown else json.dumps(found, indent=2))
 
 
+main.add_command(cli_convert.convert)
 main.add_command(cli_models.card)
 main.add_command(cli_models.models)
 

@@ -28,6 +28,11 @@ _PLAIN_WORDS = {
     "literal_error": ("is not known here", "write {expected}"),
     "greater_than": ("is too small", "write more than {gt}"),
     "greater_than_equal": ("is too small", "write at least {ge}"),
+    "less_than": ("is too large", "write less than {lt}"),
+    "too_long": ("has too many entries", "write at most {max_length}"),
+    "string_too_long": ("is too long", "write at most {max_length} characters"),
+    "string_pattern_mismatch": ("is not written as it must be", "write what matches {pattern}"),
+    "float_type": ("is not a number", "write it without quotes"),
     "less_than_equal": ("is too large", "write at most {le}"),
     "string_too_short": ("is empty", "write a name or leave the key out"),
 }
@@ -109,6 +114,9 @@ def _fault(item: Any, document: type[BaseModel], prefix: str) -> Fault:
     if kind == "value_error":
         problem, _, remedy = str(context["error"]).partition("; ")
         return Fault(path, value, problem, remedy or "see `plinth schema`")
+    if kind == "secret_value":  # what stands there must not be shown
+        problem, _, remedy = str(item["msg"]).partition("; ")
+        return Fault(path, None, problem, remedy)
     problem, remedy = _PLAIN_WORDS.get(kind, ("is wrong: {msg}", "see `plinth schema`"))
     words = {"msg": f"{item['msg'][0].lower()}{item['msg'][1:]}", **context}
     return Fault(path, value, problem.format(**words), remedy.format(**words))

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from pulumi_plinth.deployment.spec import DeploymentSpec
 from pulumi_plinth.errors import Fault, SpecError, faults_of, unknown_name
+from pulumi_plinth.model.names import name_faults
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import Label
 from pulumi_plinth.spec import Spec
@@ -55,7 +56,7 @@ class StackSpec(Spec):
         return cls.model_validate(good)
 
     def cross_faults(self, stores: set[str], models: set[str]) -> Iterator[Fault]:
-        """Find references to nothing (given the names written down, good or bad) and ports that meet."""
+        """Find references to nothing (given the names written down, good or bad), names and ports that meet."""
         for name, model in self.models.items():
             if model.store is not None and model.store not in stores:
                 yield unknown_name(f"{CONFIG_KEY}.models.{name}.store", model.store, stores)
@@ -66,6 +67,7 @@ class StackSpec(Spec):
                 remedy = f"give models.{deployment.model} a store: and a path:"
                 problem = "has no folder store, which is what the local target serves from"
                 yield Fault(f"{CONFIG_KEY}.deployments.{name}.model", deployment.model, problem, remedy)
+        yield from name_faults(self.models, f"{CONFIG_KEY}.models")
         yield from self._port_faults()
 
     def folder_models(self) -> dict[str, tuple[str, str]]:

@@ -44,7 +44,7 @@ def test_instructions_are_read_by_ollamas_grammar(text, expected):
         ("FROM x\n\n# c\nMESSAGE User hi", 4, "(line 4): is no role"),
         ("FROM x\nRUN apt", 2, "(line 2): is no instruction"),
         ('FROM x\nSYSTEM """open\nmore', 2, "(line 2): has a quote that is never closed"),
-        ("FROM x\nREQUIRES soon", 1, "is wrong"),
+        ("FROM x\nREQUIRES soon", 2, "(line 2): is not a version"),
         ("FROM", 1, "(line 1): has no value"),
     ],
 )

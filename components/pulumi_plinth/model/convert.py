@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -60,15 +61,15 @@ class Conversion:
         }
 
 
-def convert(texts: Iterable[tuple[str, str]], to: str = "plinth") -> Conversion:
-    """Read all texts, given as (file name, text), and write their models in the dialect `to`."""
+def convert(texts: Iterable[tuple[str, str | bytes]], to: str = "plinth") -> Conversion:
+    """Read all texts or bytes, given as (file name, content), and write their models in the dialect `to`."""
     if to not in DIALECTS:
         raise ValueError(f"'{to}' is no dialect; write one of {', '.join(DIALECTS)}")
     warnings: list[Finding] = []
     errors: list[Finding] = []
     models: list[Model] = []
-    for file, text in texts:
-        found, faults = _documents(file, text)
+    for file, content in texts:
+        found, faults = _documents(file, content)
         errors.extend(faults)
         before = len(models), len(errors)
         for document in found:
@@ -82,11 +83,21 @@ def convert(texts: Iterable[tuple[str, str]], to: str = "plinth") -> Conversion:
     return Conversion(tuple(models), tuple(warnings), tuple(errors), tuple(outputs))
 
 
-def _documents(file: str, text: str) -> tuple[list[Document], list[Finding]]:
+def _documents(file: str, content: str | bytes) -> tuple[list[Document], list[Finding]]:
+    try:
+        text = content if isinstance(content, str) else _decoded(content)
+    except UnicodeDecodeError:
+        return [], [Finding(file, "", None, "is not text in UTF-8 or UTF-16", "save it as UTF-8")]
     if looks_like(text) or file.rpartition("/")[2].lower().startswith("modelfile"):
         return [Document(file, 1, {TEXT_KEY: text})], []
     documents, faults = load(file, text)
     return [part for document in documents for part in expand(document)], faults
+
+
+def _decoded(content: bytes) -> str:
+    """Decode as Ollama does: UTF-16 where a mark says so, else UTF-8."""
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8-sig")
 
 
 def _read(document: Document, warnings: list[Finding], errors: list[Finding]) -> Model | None:

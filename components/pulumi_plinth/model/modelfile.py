@@ -64,6 +64,13 @@ def read_parameter(name: str, value: Any) -> Any:
 _EXAMPLES = {int: "4096", float: "0.7", bool: "true", list: '"<|im_end|>"'}
 
 
+def read_version(value: str) -> str:
+    """Read a semantic version."""
+    if not re.fullmatch(r"v?\d{1,9}\.\d{1,9}(\.\d{1,9})?([-+][0-9A-Za-z.+-]{1,80})?", value):
+        raise ValueError("is not a version; write for example 0.14.0")
+    return value
+
+
 def _parameters(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
@@ -105,7 +112,7 @@ class ModelfileSpec(Spec):
     draft: Text | None = Field(default=None, description="Draft model for speculation. Default: none.")
     renderer: Text | None = Field(default=None, description="Built-in prompt renderer. Default: the template.")
     parser: Text | None = Field(default=None, description="Built-in output parser. Default: none.")
-    requires: Annotated[str, Field(pattern=r"^v?\d+\.\d+(\.\d+)?([-+][0-9A-Za-z.+-]+)?$")] | None = Field(
+    requires: Annotated[str, AfterValidator(read_version)] | None = Field(
         default=None, description="Least version of Ollama, such as 0.14.0. Default: any."
     )
     quantize: Literal["q4_K_M", "q4_K_S", "q8_0"] | None = Field(

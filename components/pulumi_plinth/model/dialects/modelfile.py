@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from plinth_runtime.contract.uri import StorageUri
@@ -9,7 +10,7 @@ from pulumi_plinth.model.dialects import paths
 from pulumi_plinth.model.dialects.addresses import adapter_name, from_address, to_address
 from pulumi_plinth.model.dialects.modelfile_text import Instruction, TextFault, parse, quote
 from pulumi_plinth.model.dialects.table import Dialect, Reading, Unwritable
-from pulumi_plinth.model.modelfile import RETIRED, read_parameter
+from pulumi_plinth.model.modelfile import RETIRED, read_parameter, read_version
 from pulumi_plinth.quantities import to_label
 
 _ONCE = {
@@ -53,6 +54,8 @@ def _take(reading: Reading, item: Instruction) -> None:
         part.setdefault("messages", []).append({"role": item.argument, "content": item.value})
     elif item.command == "LICENSE":
         part.setdefault("licenses", []).append(item.value)
+    elif item.command == "REQUIRES":
+        _checked(reading, item, lambda: part.update(requires=read_version(item.value)))
     elif item.value:
         part[_ONCE[item.command]] = item.value
 
@@ -74,17 +77,24 @@ def _take_parameter(reading: Reading, item: Instruction) -> None:
         place = f"PARAMETER {item.argument}"
         reading.warn_at(item.line, place, (f"(line {item.line}): is not carried over: Ollama ignores it", "remove it"))
         return
-    try:
-        value = read_parameter(item.argument, item.value)
-    except ValueError as error:
-        problem, _, remedy = str(error).partition("; ")
-        place = f"PARAMETER {item.argument[:40]}"
-        reading.error_at(item.line, place, item.value, (f"(line {item.line}): {problem}", remedy))
-        return
-    if item.argument == "stop":
+    _checked(reading, item, lambda: _add(part, item.argument, read_parameter(item.argument, item.value)))
+
+
+def _add(part: dict[str, Any], name: str, value: Any) -> None:
+    if name == "stop":
         part.setdefault("stop", []).extend(value)
     else:
-        part[item.argument] = value
+        part[name] = value
+
+
+def _checked(reading: Reading, item: Instruction, take: Callable[[], None]) -> None:
+    """Take a value; one that does not fit is an error at its line."""
+    try:
+        take()
+    except ValueError as error:
+        problem, _, remedy = str(error).partition("; ")
+        place = f"{item.command} {item.argument[:40]}".strip()
+        reading.error_at(item.line, place, item.value, (f"(line {item.line}): {problem}", remedy))
 
 
 def _local(value: str) -> str:
