@@ -26,7 +26,7 @@ from plinth_runtime.contract.card_sidecars import (
 )
 from plinth_runtime.contract.card_special import adapter_card, diffusion_card
 from plinth_runtime.contract.card_types import CardError, ModelCard, Quantization
-from plinth_runtime.contract.card_weights import FLOATS, Totals, add_up, read_tensors, shards_of
+from plinth_runtime.contract.card_weights import FLOATS, Totals, add_up, read_tensors
 from plinth_runtime.contract.safetensors import HEADER_LIMIT_BYTES
 
 __all__ = ["HEADER_LIMIT_BYTES", "CardError", "ModelCard", "Reader", "card_of_config", "read_card"]
@@ -61,11 +61,11 @@ def card_of_config(config: Mapping[str, Any], parameters: int, weight_bytes: int
 
 def _model_card(folder: Folder) -> ModelCard | None:
     settings = read_settings(folder)
-    tensors = read_tensors(folder)
+    tensors, shards = read_tensors(folder)
     if settings is None or folder.faults:
         return None
     totals = add_up(tensors, settings.layers, _quantization(folder, settings))
-    totals.shards = shards_of(folder)
+    totals.shards = shards
     return _describe(folder, settings, totals)
 
 
@@ -134,8 +134,7 @@ def _dtype(settings: Settings, totals: Totals) -> str:
 
 
 def _is_tied(settings: Settings, totals: Totals) -> bool:
-    """Believe the tensors first: with a stored head nothing is tied, without one nothing else can be."""
-    if totals.bytes_by_part["head"]:
-        return False
-    said = settings.root.get("tie_word_embeddings", settings.text.get("tie_word_embeddings"))
-    return said is True or (said is None and bool(totals.tensors))
+    """Believe the tensors first: with a stored head nothing is tied, with an embedding alone nothing else can be."""
+    if totals.tensors:
+        return not totals.bytes_by_part["head"] and bool(totals.bytes_by_part["embedding"])
+    return settings.root.get("tie_word_embeddings", settings.text.get("tie_word_embeddings")) is True

@@ -95,5 +95,8 @@ def _factor(ropes: list[tuple[str, Any]]) -> float:
 
 
 def _trained_length(settings: Settings) -> int | None:
-    own = whole(settings.text.get("original_max_position_embeddings"))
+    """Read where LongRoPE's training ended; Phi-MoE's class believes the rope parameters only."""
+    ropes = mapping(settings.text.get("rope_scaling")) or mapping(settings.text.get("rope_parameters"))
+    place = ropes if settings.text_type == "phimoe" else settings.text
+    own = whole(place.get("original_max_position_embeddings"))
     return own or (4096 if settings.text_type in ("phi3", "phi4_multimodal") else None)

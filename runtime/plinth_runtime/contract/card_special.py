@@ -7,7 +7,7 @@ import re
 from plinth_runtime.contract.card_files import Folder
 from plinth_runtime.contract.card_sidecars import diffusion_capabilities, read_adapter, read_diffusion
 from plinth_runtime.contract.card_types import ModelCard
-from plinth_runtime.contract.card_weights import Totals, add_up, read_tensors, shards_of
+from plinth_runtime.contract.card_weights import Totals, add_up, read_tensors
 
 VARIANT = re.compile(r"\.(fp16|bf16|non_ema|ema)\.")
 """The same weights once more in another precision."""
@@ -16,7 +16,7 @@ VARIANT = re.compile(r"\.(fp16|bf16|non_ema|ema)\.")
 def adapter_card(folder: Folder) -> ModelCard | None:
     """Read a folder with adapter_config.json and no config.json. None with faults in the folder."""
     adapter = read_adapter(folder)
-    tensors = read_tensors(folder)
+    tensors, shards = read_tensors(folder)
     if adapter is None or folder.faults:
         return None
     totals = add_up(tensors, 0, None)
@@ -26,7 +26,7 @@ def adapter_card(folder: Folder) -> ModelCard | None:
             "architecture": "PeftModel",
             "model_type": adapter.method,
             "adapter": adapter,
-            "shards": shards_of(folder),
+            "shards": shards,
             "license": next(iter(head.get("license", ())), None),
         }
     )
@@ -42,10 +42,11 @@ def diffusion_card(folder: Folder) -> ModelCard | None:
         part = _component(folder, component)
         if not any(path.endswith(".safetensors") for path in part.files):
             continue
-        found = add_up(read_tensors(part), 0, None)
+        tensors, shards = read_tensors(part)
+        found = add_up(tensors, 0, None)
         folder.faults.extend(f"{component}/{fault}" for fault in part.faults)
         totals.tensors += found.tensors
-        totals.shards += shards_of(part)
+        totals.shards += shards
         totals.bytes_by_part[component] += found.bytes_by_part.total()
         totals.bytes_by_dtype += found.bytes_by_dtype
         totals.parameters_by_dtype += found.parameters_by_dtype

@@ -57,42 +57,40 @@ class Totals:
         return round(rest + experts * share)
 
 
-def read_tensors(folder: Folder) -> dict[str, Tensor]:
-    """Read every header that counts. Faults go to the folder; what could be read comes back."""
+def read_tensors(folder: Folder) -> tuple[dict[str, Tensor], int]:
+    """Read every header that counts. Faults go to the folder; returns what could be read and the number of files."""
     index = _index(folder)
     tensors: dict[str, Tensor] = {}
     budget = HEADERS_LIMIT_BYTES
     shards = _shards(folder, index)
-    if not shards and not folder.faults:
+    if not shards and index is None:
         folder.faults.append("there is no *.safetensors file (other weight formats are not served)")
     for path in shards:
         before = len(folder.faults)
         found, used = _read_header(folder, path, budget)
         budget -= used
-        twice = next((name for name in found if name in tensors), None)
-        if twice is not None:
-            folder.faults.append(f"{path} holds tensor {twice[:80]}, which another file holds too")
+        if twice := tensors.keys() & found.keys():
+            folder.faults.append(f"{path} holds tensor {min(twice)[:80]}, which another file holds too")
         tensors.update(found)
         if len(tensors) > MAX_TENSORS or budget <= 0 or len(folder.faults) > FAULTS_SHOWN:
             _stop(folder, before)
             break
     _compare(folder, index, tensors)
-    return tensors
-
-
-def shards_of(folder: Folder) -> int:
-    """Count the files that `read_tensors` reads."""
-    return len(_shards(folder, _index(Folder(folder.files, folder.read))))
+    return tensors, len(shards)
 
 
 def add_up(tensors: Mapping[str, Tensor], layers: int, quantization: Quantization | None) -> Totals:
     """Sum up. `layers` tells draft layers from the model's own."""
-    totals = Totals(tensors=len(tensors))
+    sums: dict[tuple[str, str, str], list[int]] = {}
     for name, tensor in tensors.items():
-        part = _part(name, layers)
-        totals.bytes_by_part[part] += tensor.size
-        totals.bytes_by_dtype[tensor.dtype] += tensor.size
         dtype, elements = _logical(name, tensor, quantization)
+        row = sums.setdefault((_part(name, layers), tensor.dtype, dtype), [0, 0])
+        row[0] += tensor.size
+        row[1] += elements
+    totals = Totals(tensors=len(tensors))
+    for (part, stored, dtype), (size, elements) in sums.items():
+        totals.bytes_by_part[part] += size
+        totals.bytes_by_dtype[stored] += size
         if elements:
             totals.parameters_by_part[part] += elements
             totals.parameters_by_dtype[dtype] += elements
@@ -148,13 +146,16 @@ def _compare(folder: Folder, index: Mapping[str, str] | None, tensors: Mapping[s
 
 
 def _part(name: str, layers: int) -> str:
+    """Tell which part of the model a tensor belongs to. Most names have a layer number, so that comes first."""
     layer = LAYER.search(name)
-    if VISION.search(name):
+    if VISION.search(name, 0, layer.start() + 1 if layer else len(name)):
         return "vision"
-    if "mtp" in name or (layer and layers and int(layer[1][:9]) >= layers):
+    if (layer and layers and int(layer[1][:9]) >= layers) or name.startswith(("mtp", "model.mtp")):
         return "draft"
-    if EXPERTS.search(name):
+    if ".expert" in name and EXPERTS.search(name):
         return "experts"
+    if layer:
+        return "other"
     if EMBEDDING.search(name):
         return "embedding"
     return "head" if HEAD.search(name) else "other"

@@ -111,8 +111,8 @@ def _elements(name: str, shape: Any) -> int:
         if type(extent) is not int or not 0 <= extent <= MAX_ELEMENTS:
             raise HeaderError(f"has an unreadable header: tensor {name[:80]} has an impossible shape")
         elements *= extent
-        if elements > MAX_ELEMENTS:
-            raise HeaderError(f"has an unreadable header: tensor {name[:80]} has more elements than any model")
+    if elements > MAX_ELEMENTS:
+        raise HeaderError(f"has an unreadable header: tensor {name[:80]} has more elements than any model")
     return elements
 
 
