@@ -59,13 +59,11 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
 
 def _case(spec: StackSpec, facts: Facts, name: str) -> DeploymentCase:
     deployment = spec.deployments[name]
-    model = spec.models[deployment.model]
     return DeploymentCase(
         path=f"{CONFIG_KEY}.deployments.{name}",
         name=name,
         spec=deployment,
-        served_name=model.served_name or deployment.model,
-        store=spec.folder_models()[deployment.model][0],
+        declared=spec.models[deployment.model],
         model=facts.models[deployment.model],
         host=facts.host,
         run_dir=naming.run_dir(facts.root, facts.stack, name),

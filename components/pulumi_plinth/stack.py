@@ -64,8 +64,11 @@ class StackSpec(Spec):
             if deployment.model not in models:
                 yield unknown_name(f"{CONFIG_KEY}.deployments.{name}.model", deployment.model, models)
             elif deployment.model in self.models and self.models[deployment.model].store is None:
-                remedy = f"give models.{deployment.model} a store: and a path:"
+                external = self.models[deployment.model].serves_as == "external"
                 problem = "has no folder store, which is what the local target serves from"
+                if external:
+                    problem = "is external: its provider serves it, there is nothing to deploy"
+                remedy = "remove the deployment" if external else f"give models.{deployment.model} a store: and a path:"
                 yield Fault(f"{CONFIG_KEY}.deployments.{name}.model", deployment.model, problem, remedy)
         yield from name_faults(self.models, f"{CONFIG_KEY}.models")
         yield from self._port_faults()

@@ -112,6 +112,23 @@ def test_an_unverified_folder_is_said_to_be(document, facts):
     assert "UNVERIFIED" in plan.reasons[0].text
 
 
+def test_a_disabled_model_is_refused_and_a_deprecated_one_warned_of(document, facts):
+    """The lifecycle of a model has its say before anything is served."""
+    document["models"]["tiny"]["lifecycle"] = {"phase": "DEPRECATED", "deprecationTime": "2025-06-30"}
+    (plan,) = planned(document, facts).deployments
+    assert plan.reasons[0].text == "WARNING: the model is deprecated since 2025-06-30"
+    document["models"]["tiny"]["lifecycle"] = {"disabled": True}
+    assert "is disabled; serve another model" in refusals(document, facts)[0]
+
+
+def test_the_models_own_limit_is_the_default_context(document, facts):
+    """`maxTokens` of the model counts when the deployment says nothing, and less than what the deployment says."""
+    document["models"]["tiny"]["maxTokens"] = 3000
+    assert planned(document, facts).deployments[0].launch.model.max_model_len == 3000
+    document["deployments"]["chat"]["maxModelLen"] = 1000
+    assert planned(document, facts).deployments[0].launch.model.max_model_len == 1000
+
+
 OTHER = {
     "model": "other",
     "target": None,

@@ -36,6 +36,12 @@ def faults(document):
         ("deployments.two", {"model": "tiny", "port": 19000}, "two.port: 19000 is also the port of deployments.chat"),
         ("deployments.chat", [], "deployments.chat: [] is not a mapping; write `key: value` lines under it"),
         ("models.tiny", {"storage": {"uri": "hf://a/b"}}, 'chat.model: "tiny" has no folder store, which is what'),
+        (
+            "models.tiny",
+            {"external": {"provider": "openai", "model": "gpt-4o"}},
+            'chat.model: "tiny" is external: its provider serves it, there is nothing to deploy; remove the deployment',
+        ),
+        ("models.other", {"store": "disk", "path": "x", "servedName": "tiny"}, "tiny"),
         ("deployment", {}, "plinth:stack.deployment: is an unknown key; did you mean 'deployments'?"),
     ],
 )

@@ -14,6 +14,9 @@ from pulumi_plinth.deployment.launch import Decisions, launch_config
 from pulumi_plinth.deployment.spec import DeploymentSpec
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.memory import MemoryPlan, engine_memory
+from pulumi_plinth.model.lifecycle import Lifecycle
+from pulumi_plinth.model.names import served_name
+from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import GIB, human_bytes, human_gib
 
 STARTUP_BASE_SECONDS = 240.0
@@ -38,8 +41,7 @@ class DeploymentCase:
     path: str
     name: str
     spec: DeploymentSpec
-    served_name: str
-    store: str
+    declared: ModelSpec
     model: ModelFacts
     host: HostFacts
     run_dir: Path
@@ -72,6 +74,9 @@ class DeploymentPlan:
 def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan | None:
     """Decide one deployment; every fault found is added to `faults`. None: the model itself cannot be described."""
     faults.extend(_port_faults(case))
+    if case.declared.lifecycle.disabled:
+        problem, remedy = "is disabled", "serve another model, or remove its lifecycle.disabled"
+        faults.append(Fault(f"{case.path}.model", case.spec.model, problem, remedy))
     python = case.host.engines.get(case.spec.engine)
     if python is None:
         remedy = f"run `make engine ENGINE={case.spec.engine}`"
@@ -82,16 +87,16 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
     memory = engine_memory(card, case.spec.kv_cache_memory)
     startup = case.spec.startup_timeout or round(STARTUP_BASE_SECONDS + card.weight_bytes / STARTUP_BYTES_PER_SECOND)
     decided = Decisions(
-        served_name=case.served_name,
+        served_name=served_name(case.spec.model, case.declared),
         engine_python=python or Path("python"),
-        max_model_len=case.spec.max_model_len or card.max_context,
+        max_model_len=case.spec.max_model_len or case.declared.max_tokens or card.max_context,
         startup_timeout_seconds=startup,
     )
     faults.extend(_length_faults(case, card, memory, decided.max_model_len))
     run_dir = RunDir(case.run_dir)
     launch = launch_config(case.name, case.spec, case.model, decided, run_dir)
     reasons = tuple(_reasons(case, card, memory, launch))
-    return DeploymentPlan(case.name, case.spec.model, case.store, launch, run_dir, memory, reasons)
+    return DeploymentPlan(case.name, case.spec.model, case.declared.store or "", launch, run_dir, memory, reasons)
 
 
 def _port_faults(case: DeploymentCase) -> Iterator[Fault]:
@@ -120,12 +125,14 @@ def _length_faults(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, wa
 
 
 def _reasons(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, launch: LaunchConfig) -> Iterator[Reason]:
+    yield from _lifecycle_reasons(case.declared.lifecycle)
     yield Reason("weights", _weights_reason(case.model, card))
     for line in memory.lines:
         yield Reason(f"memory: {line.part}", f"{human_gib(line.size)}: {line.formula}")
     yield Reason("memory: total", f"{human_gib(memory.total)} of the host's {human_gib(case.host.memory_bytes)}")
     length = launch.model.max_model_len
-    source = "as asked" if case.spec.max_model_len else "what the model was made for"
+    asked, declared = case.spec.max_model_len, case.declared.max_tokens
+    source = "as asked" if asked else "the model's maxTokens" if declared else "what the model was made for"
     fits = memory.kv_tokens // length
     yield Reason(
         "context", f"{length:,} tokens, {source}; the cache holds {memory.kv_tokens:,}, so {fits} full-length requests"
@@ -139,6 +146,14 @@ def _reasons(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, launch: 
         else f"{STARTUP_BASE_SECONDS:.0f} s + {human_bytes(card.weight_bytes)} at 20 MB/s"
     )
     yield Reason("startup limit", f"{timeout:.0f} s: {arithmetic}")
+
+
+def _lifecycle_reasons(lifecycle: Lifecycle) -> Iterator[Reason]:
+    if lifecycle.phase == "DEPRECATED" or lifecycle.deprecation_time:
+        since = f" since {lifecycle.deprecation_time}" if lifecycle.deprecation_time else ""
+        yield Reason("lifecycle", f"WARNING: the model is deprecated{since}")
+    if lifecycle.phase == "EXPERIMENTAL" or lifecycle.experimental:
+        yield Reason("lifecycle", "WARNING: the model is experimental, not meant for production")
 
 
 def _weights_reason(model: ModelFacts, card: ModelCard) -> str:
