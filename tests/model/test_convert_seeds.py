@@ -215,3 +215,33 @@ def test_all_six_llama2_presets_are_known_in_both_spellings(document, converted)
     assert [model.spec.storage.uri for model in hyphen.models] == [
         f"hf://meta-llama/Llama-2-{size}{chat}-hf" for chat in ("", "-chat") for size in ("7b", "13b", "70b")
     ]
+
+
+OWN = [
+    ("seeds/ome-base-model.yaml", "ome"),
+    ("wild/ome-swapped.yaml", "ome"),
+    ("wild/ome-from-cluster.yaml", "ome"),
+    ("seeds/nstream-basemodel-filled.yaml", "nstream"),
+    ("seeds/nstream-embeddingmodel-filled.yaml", "nstream"),
+    ("seeds/deepextension-form.json", "deepextension"),
+    ("seeds/oumi-smollm.yaml", "oumi"),
+    ("seeds/oumi-custom-length.yaml", "oumi"),
+    ("seeds/oumi-adapter.yaml", "oumi"),
+    ("seeds/oumi-peft-params.yaml", "oumi"),
+    ("wild/oumi-recipes.yaml", "oumi"),
+    ("seeds/kaito-private-filled.yaml", "kaito"),
+    ("seeds/kaito-llama2-all.yaml", "kaito"),
+    ("wild/kaito-mixed.yaml", "kaito"),
+    ("wild/Modelfile", "modelfile"),
+]
+
+
+@pytest.mark.parametrize(("name", "dialect"), OWN, ids=[row[0] for row in OWN])
+def test_a_document_read_written_and_read_in_its_own_dialect_is_the_same(document, name, dialect):
+    """Nothing of a document is lost on the way through a spec, and nothing is said to be."""
+    from pulumi_plinth.model.convert import convert
+
+    first = convert([("Modelfile" if dialect == "modelfile" else "x.yaml", document(name))], dialect)
+    again = convert(first.outputs, dialect)
+    assert [(model.name, model.spec) for model in again.models] == [(model.name, model.spec) for model in first.models]
+    assert [finding for finding in first.warnings if "cannot be said" in finding.message] == []

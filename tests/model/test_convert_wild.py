@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pulumi_plinth.model.convert import convert
+from pulumi_plinth.model.formats import VersionedName
 
 WILD = ["ome-swapped.yaml", "ome-from-cluster.yaml", "kaito-mixed.yaml", "oumi-recipes.yaml", "Modelfile"]
 
@@ -116,6 +117,7 @@ spec:
         ("modelCapabilities: [Chat, vision]", "capabilities", ("CHAT", "VISION")),
         ("vendor: ~", "vendor", None),
         ("vendor: ''", "vendor", None),
+        ("modelFormat: safetensors", "format", VersionedName(name="safetensors")),
         ("modelType: !!str 12", "model_type", "12"),
         ("displayName: 2025-06-30", "display_name", "2025-06-30"),
         ("displayName: 1:30", "display_name", "1:30"),
@@ -139,7 +141,6 @@ def test_values_are_read_as_they_are_meant(converted, line, field, value):
         ("maxTokens: 0", "spec.maxTokens", 0, "is too small"),
         ("disabled: maybe", "spec.disabled", "maybe", "is not true or false"),
         ("modelCapabilities: [FLYING]", "spec.modelCapabilities[0]", "FLYING", "is not a known capability"),
-        ("modelFormat: safetensors", "spec.modelFormat", "safetensors", "is not carried over"),
         ("displayName: [a]", "spec.displayName", ["a"], "is not text"),
         ("displayName: <NAME>", "spec.displayName", "<NAME>", "is a placeholder"),
         ("deprecationTime: later", "spec.deprecationTime", "later", "is not a time"),
@@ -249,3 +250,35 @@ def test_an_unknown_target_is_refused():
     """A caller's mistake, not a document's."""
     with pytest.raises(ValueError, match="'xml' is no dialect"):
         convert([], "xml")
+
+
+def test_documents_are_found_in_the_fences_of_a_page(converted):
+    """A documentation page converts as it stands; other fences on it are no faults."""
+    page = f"# Title\n\n```bash\nmake\n```\n\n```yaml\n{OME.format('maxTokens: X')}```\ntext\n\n"
+    page += "```\nmodel_name: a/b\n```\n"
+    page += "```yaml\nunrelated: 1\n```\n"
+    result = converted(page)
+    assert [model.name for model in result.models] == ["b"]
+    assert [(error.path, error.line) for error in result.errors] == [("spec.maxTokens", 13)]
+
+
+def test_two_spellings_of_one_field_may_not_contradict(converted):
+    """`key` wins over `storageKey`, and the loser is named."""
+    text = OME.format("x: 1").replace("hf://org/m", "hf://org/m, key: one, storageKey: two")
+    result = converted(text)
+    assert result.models[0].spec.storage.key == "one"
+    assert any("spec.storage.key says otherwise" in finding.message for finding in result.warnings)
+
+
+def test_fences_inside_a_document_do_not_make_it_a_page(converted):
+    """A template may show code."""
+    result = converted("technic_name: m\npath: m\ntemplate: |\n  ```\n  {{ .Prompt }}\n  ```\n")
+    assert result.models[0].spec.modelfile.template == "```\n{{ .Prompt }}\n```\n"
+
+
+def test_objects_without_indentation_between_prose_are_explained(converted, document):
+    """A page copied as plain text is answered at each of its objects."""
+    flat = document("seeds/nstream-megamodel-flattened.yaml")
+    result = converted(f"Models\nOverview: two\n- a: b\n{flat}| Key |\n{flat}")
+    assert [error.line for error in result.errors] == [4, 18]
+    assert "has lost the indentation of its MegaModel" in result.errors[0].message

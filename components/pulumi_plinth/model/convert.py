@@ -12,6 +12,7 @@ from pulumi_plinth.errors import nearest
 from pulumi_plinth.model.dialects import paths
 from pulumi_plinth.model.dialects.deepextension import DEEPEXTENSION
 from pulumi_plinth.model.dialects.kaito import KAITO
+from pulumi_plinth.model.dialects.markdown import blocks, lost_indentation
 from pulumi_plinth.model.dialects.modelfile import MODELFILE, TEXT_KEY
 from pulumi_plinth.model.dialects.modelfile_text import looks_like
 from pulumi_plinth.model.dialects.nstream import NSTREAM
@@ -88,10 +89,33 @@ def _documents(file: str, content: str | bytes) -> tuple[list[Document], list[Fi
         text = content if isinstance(content, str) else _decoded(content)
     except UnicodeDecodeError:
         return [], [Finding(file, "", None, "is not text in UTF-8 or UTF-16", "save it as UTF-8")]
-    if looks_like(text) or file.rpartition("/")[2].lower().startswith("modelfile"):
+    if file.rpartition("/")[2].lower().startswith("modelfile") or looks_like(text):
         return [Document(file, 1, {TEXT_KEY: text})], []
     documents, faults = load(file, text)
-    return [part for document in documents for part in expand(document)], faults
+    parts = [part for document in documents for part in expand(document)]
+    if any(_known(part) for part in parts):
+        return parts, faults
+    if fenced := blocks(text):
+        return _of_page(file, fenced), []
+    explained = any("lost its indentation" in fault.message for fault in faults)
+    return parts, faults if explained else lost_indentation(file, text) or faults
+
+
+def _of_page(file: str, fenced: list[tuple[int, str]]) -> list[Document]:
+    """Return the documents of a Markdown page that some dialect knows; a page shows other things as well."""
+    found: list[Document] = []
+    for line, text in fenced:
+        if looks_like(text):
+            found.append(Document(file, line, {TEXT_KEY: text}))
+            continue
+        documents, _ = load(file, text, line)
+        parts = [part for document in documents for part in expand(document)]
+        found.extend(part for part in parts if _known(part))
+    return found
+
+
+def _known(document: Document) -> bool:
+    return any(dialect.detect(document.value) for dialect in DIALECTS.values())
 
 
 def _decoded(content: bytes) -> str:

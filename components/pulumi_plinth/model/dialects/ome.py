@@ -102,6 +102,9 @@ def read(reading: Reading) -> None:
     if cluster and "namespace" in reading.data:
         reading.warn("metadata.namespace", "is not carried over: a ClusterBaseModel has none", "remove it")
         del reading.data["namespace"]
+    for theirs, ours in (("spec.modelFormat", "format"), ("spec.modelFramework", "framework")):
+        if isinstance(paths.get(reading.value, theirs), str):
+            reading.rows((Row(theirs, f"{ours}.name"),))
     reading.rows(SPEC)
     if paths.get(reading.value, "spec.storage.storageKey") is not paths.MISSING:
         reading.warn("spec.storage.storageKey", "is read as `key`: OME's API server drops `storageKey`", "write `key:`")

@@ -51,14 +51,14 @@ class Document:
         return found
 
 
-def load(file: str, text: str) -> tuple[list[Document], list[Finding]]:
-    """Read all documents of a text, and what is wrong with those that cannot be read."""
+def load(file: str, text: str, begin: int = 1) -> tuple[list[Document], list[Finding]]:
+    """Read all documents of a text whose first line is `begin`, and what is wrong with those that cannot be read."""
     if len(text) > MAX_TEXT:
         hint = f"split it; at most {MAX_TEXT >> 20} MiB are read at once"
         return [], [Finding(file, "", None, f"has {len(text)} characters", hint)]
     documents: list[Document] = []
     findings: list[Finding] = []
-    for line, chunk in _chunks(text.removeprefix("\ufeff")):
+    for line, chunk in _chunks(text.removeprefix("\ufeff"), begin):
         if len(documents) > MAX_DOCUMENTS:
             findings.append(Finding(file, "", None, f"holds more than {MAX_DOCUMENTS} documents", "split the file"))
             break
@@ -74,9 +74,9 @@ def load(file: str, text: str) -> tuple[list[Document], list[Finding]]:
     return documents, findings
 
 
-def _chunks(text: str) -> Iterator[tuple[int, str]]:
+def _chunks(text: str, line: int) -> Iterator[tuple[int, str]]:
     """Cut at `---`, which YAML allows at the start of a line only as a separator."""
-    start, line = 0, 1
+    start = 0
     for match in _SEPARATOR.finditer(text):
         chunk = text[start : match.start()]
         if not _DIRECTIVE.match(chunk):

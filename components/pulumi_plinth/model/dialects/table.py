@@ -101,6 +101,9 @@ class Reading:
                     continue
                 if row.ours not in self._origin:
                     self.put(row.ours, found, place, row.read)
+                elif found != paths.get(self.value, self._origin[row.ours]):
+                    first = self._origin[row.ours]
+                    self.warn(place, f"is not carried over: {first} says otherwise", "keep one of them")
 
     def put(self, ours: str, found: Any, place: str, read: values.Reader = values.same) -> None:
         """Convert one value into the spec; a value that does not fit becomes an error at its place."""
