@@ -2,7 +2,7 @@
 
 import pytest
 
-from plinth_runtime.contract.card import CardError
+from plinth_runtime.contract.card import CardError, ModelCard
 from plinth_runtime.weights.inspect import inspect_folder
 
 
@@ -115,6 +115,16 @@ def test_an_adapter_folder_has_a_card(folder):
     assert (card.kind, card.adapter.rank, card.adapter.base_model, card.parameters) == ("adapter", 16, "a/b", 1024)
 
 
+def test_an_adapter_beside_a_config_or_a_model_is_told_apart(llama, folder):
+    """A copy of the base's config.json makes no model; an adapter beside a model adds no parameters."""
+    adapter = {"l.lora_A.weight": ("F32", [16, 64])}
+    llama()
+    folder.add("adapter_config.json", ADAPTER).weights(adapter, "adapter_model.safetensors")
+    assert (folder.card().kind, folder.card().parameters) == ("generate", 8192)
+    del folder.sizes["model.safetensors"]
+    assert folder.card().kind == "adapter"
+
+
 def test_an_adapter_without_rank_is_refused(folder):
     """Rank and base are what serving needs."""
     folder.add("adapter_config.json", {"peft_type": "LORA"}).weights({"a": ("F32", [1])}, "adapter_model.safetensors")
@@ -138,6 +148,12 @@ def test_a_diffusers_pipeline_sums_its_components(folder):
         ("IMAGE_TEXT_TO_IMAGE",),
     )
     assert (card.parameters, card.bytes_by_part) == (40, {"transformer": 60, "vae": 20})
+
+
+def test_a_card_can_be_printed_and_read_again(folder):
+    """What `plinth card --json` prints is a card again."""
+    card = sentence_model(folder).card()
+    assert ModelCard.model_validate_json(card.model_dump_json()) == card
 
 
 def test_not_a_number_in_json_reads_as_nothing(llama, folder):

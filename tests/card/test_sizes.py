@@ -145,6 +145,16 @@ def test_the_index_decides_which_files_count(llama, folder):
     assert folder.card().parameters == 2 * 3 * 2048 * 7168
 
 
+def test_a_numbered_row_without_index_must_be_complete(folder, llama):
+    """Two of three files were copied and the index forgotten: the missing one is named."""
+    llama()
+    del folder.sizes["model.safetensors"]
+    for number in (1, 3):
+        folder.weights({f"t{number}": ("BF16", [4])}, f"model-0000{number}-of-00003.safetensors")
+    with pytest.raises(CardError, match=r"model-00002-of-00003\.safetensors is missing"):
+        folder.card()
+
+
 BROKEN = {
     "a missing shard": (lambda f: f.sizes.pop("model-00002-of-00002.safetensors"), "00002.safetensors is missing"),
     "a tensor in no file": (

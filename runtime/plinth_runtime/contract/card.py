@@ -39,13 +39,21 @@ def read_card(files: Mapping[str, int], read: Reader) -> ModelCard:
     folder = Folder(files, read)
     if "model_index.json" in files:
         card = diffusion_card(folder)
-    elif "config.json" not in files and "adapter_config.json" in files:
+    elif _is_adapter(files):
         card = adapter_card(folder)
     else:
         card = _model_card(folder)
     if folder.faults or card is None:
         raise CardError(tuple(dict.fromkeys(folder.faults)) or ("the folder holds no model",))
     return card
+
+
+def _is_adapter(files: Mapping[str, int]) -> bool:
+    """Tell a LoRA folder, with or without a copy of its base's config.json, from a model with an adapter beside it."""
+    weights = [path for path in files if path.endswith(".safetensors") and "/" not in path]
+    return "adapter_config.json" in files and (
+        "config.json" not in files or (bool(weights) and all(path.startswith("adapter_") for path in weights))
+    )
 
 
 def card_of_config(config: Mapping[str, Any], parameters: int, weight_bytes: int, active: int | None) -> ModelCard:

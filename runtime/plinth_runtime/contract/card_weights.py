@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from plinth_runtime.contract.card_files import INDEX_LIMIT_BYTES, Folder, mapping
@@ -36,6 +36,7 @@ VISION = re.compile(r"(^|\.)(vision|visual|audio|image|vpm|resampler|multi_modal
 EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings?|tok_embeddings|embed_in|embedding|shared)\.weight$"
                        r"|word_embeddings\.weight$")  # fmt: skip
 HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.|^output\.weight$|^output_layer\.weight$")
+NUMBERED = re.compile(r"([^/]*)-(\d{5})-of-(\d{5})\.safetensors")
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 
 
@@ -109,13 +110,17 @@ def _index(folder: Folder) -> dict[str, str] | None:
 
 
 def _shards(folder: Folder, index: Mapping[str, str] | None) -> list[str]:
-    """Choose as engines do: the index's files, else model.safetensors, else all beside config.json, Mistral's last."""
+    """Choose as engines do: the index's files, else model.safetensors, else all beside config.json.
+
+    Mistral's own copy (consolidated) and a LoRA (adapter_) count only where nothing else is there.
+    """
     if index is not None:
         return sorted(set(index.values()) & set(folder.files))
     if SINGLE in folder.files:
         return [SINGLE]
     flat = sorted(path for path in folder.files if path.endswith(".safetensors") and "/" not in path)
-    return [path for path in flat if not path.startswith("consolidated")] or flat
+    own = [path for path in flat if not path.startswith(("consolidated", "adapter_"))]
+    return own or [path for path in flat if path.startswith("consolidated")] or flat
 
 
 def _read_header(folder: Folder, path: str, budget: int) -> tuple[dict[str, Tensor], int]:
@@ -137,12 +142,23 @@ def _stop(folder: Folder, before: int) -> None:
 
 def _compare(folder: Folder, index: Mapping[str, str] | None, tensors: Mapping[str, Tensor]) -> None:
     if index is None:
+        folder.faults.extend(_gaps(folder))
         return
     absent = sorted(set(index.values()) - set(folder.files))
     folder.faults.extend(f"{shard[:200]} is missing, {INDEX} names it" for shard in absent[:FAULTS_SHOWN])
     missing = sorted(name for name, shard in index.items() if name not in tensors and shard in folder.files)
     if missing and not any("header" in fault for fault in folder.faults):
         folder.faults.append(f"{len(missing)} tensors named by {INDEX} are in no file, the first is {missing[0][:80]}")
+
+
+def _gaps(folder: Folder) -> Iterator[str]:
+    """Find missing files of a numbered row (`-00002-of-00005`) that came without its index."""
+    rows = [match for path in folder.files if (match := NUMBERED.fullmatch(path))]
+    for stem, total in sorted({(match[1], match[3]) for match in rows}):
+        found = {int(match[2]) for match in rows if (match[1], match[3]) == (stem, total)}
+        missing = next((number for number in range(1, len(found) + 2) if number not in found), 0)
+        if len(found) < int(total):
+            yield f"{stem}-{missing:05}-of-{total}.safetensors is missing"
 
 
 def _part(name: str, layers: int) -> str:
