@@ -231,6 +231,58 @@ def test_json_documents_one_behind_the_other_and_with_tabs(converted):
     assert [model.name for model in result.models] == ["a", "b"] or "displayName" in result.errors[0].path
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "model_source: s3://bucket/adapters/mine/\nmodel_name: mine-v1\nmodel_type: adapter\nbase_model: org/base",
+            {
+                "name": "mine-v1",
+                "storage": {"uri": "hf://org/base"},
+                "adapters": [{"name": "mine", "uri": "s3://bucket/adapters/mine/"}],
+            },
+        ),
+        ("model_source: org/full\nhardware: {count: 1}\n", {"name": "full", "storage": {"uri": "hf://org/full"}}),
+        (
+            "model: {model_name: claude}\nengine: ANTHROPIC\n",
+            {"name": "claude", "kind": "external", "external": {"provider": "anthropic", "model": "claude"}},
+        ),
+        (
+            "model: {model_name: x}\nengine: REMOTE\nremote_params: {api_url: http://127.0.0.1:8000/v1/chat/completions}\n",
+            {
+                "name": "x",
+                "kind": "external",
+                "external": {"provider": "compatible", "model": "x", "endpoint": "http://127.0.0.1:8000/v1"},
+            },
+        ),
+        (
+            "model: {model_name: o/m}\nengine: REMOTE_VLLM\nremote_params: {api_url: http://h/v1}\n",
+            {"name": "m", "storage": {"uri": "hf://o/m"}},
+        ),
+    ],
+)
+def test_oumis_other_configs_are_read(converted, text, expected):
+    """Deployments, providers and remote servers."""
+    result = converted(text)
+    assert result.errors == ()
+    assert result.to_json()["models"] == [expected]
+
+
+def test_a_provider_without_a_known_address_is_refused(converted):
+    """The engine's name alone does not tell where to ask."""
+    result = converted("model: {model_name: a/b}\nengine: NEWROUTER\n")
+    assert "whose address is not known" in result.errors[0].message
+
+
+def test_numbers_with_units_in_node_affinity_are_remarked_on(converted):
+    """OME's own example compares 200Gi; it is kept and explained."""
+    terms = "nodeSelectorTerms: [{matchExpressions: [{key: disk, operator: Gt, values: [200Gi]}]}]"
+    affinity = f"nodeAffinity: {{requiredDuringSchedulingIgnoredDuringExecution: {{{terms}}}}}"
+    result = converted(OME.format("x: 1").replace("hf://org/m", f"hf://org/m, {affinity}"))
+    assert result.errors == ()
+    assert any("is compared as text by Gt" in finding.message for finding in result.warnings)
+
+
 def test_two_declared_models_of_one_name_are_both_named():
     """A name that two files declare is refused, with both places."""
     text = OME.format("version: 1")

@@ -36,8 +36,6 @@ class NodeExpression(Spec):
             raise ValueError(f"has no values for {self.operator}; list at least one under `values:`")
         if wanted is not None and len(self.values) != wanted:
             raise ValueError(f"has {len(self.values)} values for {self.operator}; write {wanted}")
-        if wanted == 1 and not self.values[0].lstrip("-").isdigit():
-            raise ValueError(f"compares numbers with {self.operator}; write a whole number without a unit")
         return self
 
 

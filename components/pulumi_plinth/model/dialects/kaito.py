@@ -106,7 +106,7 @@ def rows(root: str) -> tuple[Row, ...]:
         Row(f"{preset}.accessMode", "preset.accessMode", lambda value: values.text(value).lower()),
         Row(f"{options}.image", "preset.image"),
         Row(f"{options}.imagePullSecrets", "preset.imagePullSecrets", values.secrets),
-        Row(f"{options}.modelAccessSecret", "storage.key", values.secret),
+        Row(f"{options}.modelAccessSecret", "storage.key", values.secret, also=(f"{preset}.modelAccessSecret",)),
         Row(f"{root}inference.config", "preset.config"),
         Row(f"{root}inference.template", "podTemplate", values.tree),
         Row(f"{root}inference.adapters", "adapters", _adapters, _write_adapters),

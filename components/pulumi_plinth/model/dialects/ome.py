@@ -6,6 +6,8 @@ Accepts what is found in the wild: `storageKey`, capabilities in any case, a con
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from pulumi_plinth.model.dialects import paths, values
@@ -109,7 +111,26 @@ def read(reading: Reading) -> None:
     if paths.get(reading.value, "spec.storage.storageKey") is not paths.MISSING:
         reading.warn("spec.storage.storageKey", "is read as `key`: OME's API server drops `storageKey`", "write `key:`")
     _read_places(reading)
+    _warn_of_text_comparisons(reading)
     read_annotations(reading)
+
+
+def _warn_of_text_comparisons(reading: Reading) -> None:
+    """Say where Gt or Lt compare something else than whole numbers, as OME's own example does with 500Gi."""
+    place = "spec.storage.nodeAffinity"
+    for keys, value in _leaves(paths.get(reading.value, place), paths.split(place)):
+        if keys[-1] == "operator" and value in ("Gt", "Lt"):
+            compared = paths.walk(reading.value, (*keys[:-1], "values"))
+            if not all(re.fullmatch(r"-?\d+", str(item)) for item in compared or [""]):
+                hint = "write a whole number without a unit, as Kubernetes demands"
+                reading.warn((*keys[:-1], "values"), f"is compared as text by {value}", hint, compared)
+
+
+def _leaves(value: Any, keys: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*keys, key), item
+        yield from _leaves(item, (*keys, key))
 
 
 def _read_places(reading: Reading) -> None:

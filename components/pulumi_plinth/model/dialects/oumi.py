@@ -70,23 +70,32 @@ ENGINES = MappingProxyType(
         "SAMBANOVA": ("compatible", "https://api.sambanova.ai/v1"),
         "OPENROUTER": ("compatible", "https://openrouter.ai/api/v1"),
         "CEREBRAS": ("compatible", "https://api.cerebras.ai/v1"),
+        "HUGGING_FACE_ROUTER": ("compatible", "https://router.huggingface.co/v1"),
     }
 )
 """Engines that ask a provider; the others load weights, or ask a server that did."""
+
+_LOADING = frozenset({"", "NATIVE", "VLLM", "SGLANG", "LLAMACPP", "REMOTE_VLLM"})
+"""Engines that load weights, or ask a server of one's own that did."""
 
 _CHAT = "/chat/completions"
 
 
 def detect(document: Any) -> bool:
-    """Recognise a `model:` section with a model_name, or ModelParams on their own."""
+    """Recognise a `model:` section with a model_name, ModelParams on their own, and `oumi deploy`'s config."""
     if not isinstance(document, dict) or "kind" in document:
         return False
     model = document.get("model")
-    return (isinstance(model, dict) and "model_name" in model) or isinstance(document.get("model_name"), str)
+    return (isinstance(model, dict) and "model_name" in model) or any(
+        isinstance(document.get(name), str) for name in ("model_name", "model_source")
+    )
 
 
 def read(reading: Reading) -> None:
     """Read a recipe. Data, training and generation belong to who trains or asks."""
+    if "model_source" in reading.value:
+        _read_deployment(reading)
+        return
     if "model" not in reading.value:
         reading.value = {"model": reading.value}
         reading.warn((), "is a model section on its own", "write it under `model:`")
@@ -107,6 +116,23 @@ def read(reading: Reading) -> None:
     adapter = reading.get("model.adapter_model")
     if adapter not in (None, ""):
         reading.put("adapters", adapter, "model.adapter_model", _read_adapter)
+
+
+def _read_deployment(reading: Reading) -> None:
+    """Read `oumi deploy`'s config: where a model or adapter lies, and what to call it."""
+    adapter = str(reading.get("model_type")).lower() == "adapter"
+    source = "base_model" if adapter else "model_source"
+    reading.rows((Row(source, "storage.uri", _address),))
+    if adapter:
+        reading.rows((Row("model_source", "adapters", _read_adapter),))
+    name = reading.get("model_name") or reading.get("model_source")
+    reading.name, reading.derived = to_label(str(name).rstrip("/").rpartition("/")[2]), True
+    if not reading.has("storage.uri") and not reading.errors:
+        reading.error(source, None, "is missing", "add the model's id or address")
+
+
+def _address(value: Any) -> str:
+    return from_address(values.text(value))
 
 
 def _read_traps(reading: Reading, model: dict[str, Any]) -> None:
@@ -135,7 +161,7 @@ def _read_weights(reading: Reading, name: str) -> None:
         place = "model.model_kwargs.revision"
         reading.warn(place, "is deprecated; it is read as model_revision", "write `model_revision:`")
         revision = revision or kwargs["revision"]
-    reading.put("storage.uri", name, "model.model_name", lambda value: from_address(values.text(value)))
+    reading.put("storage.uri", name, "model.model_name", _address)
     uri = paths.get(reading.data, "storage.uri")
     if revision is None or uri is paths.MISSING:
         return
@@ -155,10 +181,12 @@ def _read_external(reading: Reading, name: str) -> bool:
     reading.name, reading.derived = to_label(name.rstrip("/").rpartition("/")[2]), True
     engine = str(paths.get(reading.value, "engine") if "engine" in reading.value else "").upper()
     url = paths.get(reading.value, "remote_params.api_url")
-    known = ENGINES.get(engine, ("compatible", None) if engine == "REMOTE" and url is not paths.MISSING else None)
-    if known is None:
+    if engine in _LOADING:
         return False
-    provider, endpoint = known
+    provider, endpoint = ENGINES.get(engine, ("compatible", None))
+    if provider == "compatible" and endpoint is None and url is paths.MISSING:
+        hint = "add `remote_params: {api_url: https://…}`"
+        reading.error("engine", engine, "is a provider whose address is not known here", hint)
     reading.use("engine")
     reading.data["kind"] = "external"
     reading.data["external"] = {"provider": provider, "model": name} | ({"endpoint": endpoint} if endpoint else {})

@@ -25,6 +25,18 @@ def get(document: Any, path: str) -> Any:
     return document
 
 
+def walk(document: Any, keys: tuple[str | int, ...]) -> Any:
+    """Return what lies at these keys, through mappings and lists; None where the way ends."""
+    for key in keys:
+        if isinstance(document, dict):
+            document = document.get(key)
+        elif isinstance(document, list) and isinstance(key, int) and key < len(document):
+            document = document[key]
+        else:
+            return None
+    return document
+
+
 def put(document: dict[str, Any], path: str, value: Any) -> None:
     """Put a value at a path, making the mappings on the way."""
     *parents, last = split(path)
