@@ -79,6 +79,19 @@ def test_documents_that_are_refused_show_no_secret_either(text):
     assert VALUE not in everything
 
 
+def test_a_secret_inside_a_longer_text_leaves_the_rest():
+    """A prompt keeps its words, an address its host."""
+    result = convert([("Modelfile", f"FROM llama3\nSYSTEM The key is {TOKEN}, keep it.\n")], "modelfile")
+    assert result.errors == ()
+    assert "SYSTEM The key is ${secret:model-modelfile}, keep it." in result.outputs[0][1]
+
+
+def test_ordinary_names_are_no_secrets():
+    """Words that begin like tokens stay."""
+    for name in ("sk-learn-classifier-large", "risk-assessment-model", "hf-token", "eyJournal"):
+        assert convert([("x", OME % (f"key: {name}", "x: 1"))]).models[0].spec.storage.key == name
+
+
 def test_a_reference_is_read_back_as_a_reference():
     """What stands for a secret in a written document is no secret, and no second warning comes."""
     first = convert([("file", MEGA)], "nstream")

@@ -44,22 +44,24 @@ def _walk(value: Any, keys: tuple[str | int, ...], state: tuple[str, list[Any]])
     if isinstance(value, list):
         changed = [_walk(item, (*keys, index), state) for index, item in enumerate(value)]
         return changed if any(new is not old for new, old in zip(changed, value, strict=True)) else value
-    if isinstance(value, str) and value and _is_secret(keys, value):
-        return _reference(keys, state)
-    return value
+    return _text(value, keys, state) if isinstance(value, str) and value else value
 
 
-def _is_secret(keys: tuple[str | int, ...], value: str) -> bool:
+def _text(value: str, keys: tuple[str | int, ...], state: tuple[str, list[Any]]) -> str:
+    """Replace a text that is a secret, or the secrets inside a longer one."""
     if _REFERENCE.fullmatch(value):
-        return False
+        return value
     key = next((key for key in reversed(keys) if isinstance(key, str)), "")
-    return (
-        re.sub(r"[^a-z0-9]", "", key.lower()) in _SECRET_KEYS
-        or (SECRET_TEXT.search(value) or CREDENTIALS.search(value)) is not None
-    )
+    if re.sub(r"[^a-z0-9]", "", key.lower()) in _SECRET_KEYS:
+        return _reference(keys, state)
+    if not (SECRET_TEXT.search(value) or CREDENTIALS.search(value)):
+        return value
+    reference = _reference(keys, state)
+    return CREDENTIALS.sub(f"://{reference}@", SECRET_TEXT.sub(reference, value))
 
 
 def _reference(keys: tuple[str | int, ...], state: tuple[str, list[Any]]) -> str:
+    """Note where a secret was, and return what stands for it."""
     owner, found = state
     last = next((key for key in reversed(keys) if isinstance(key, str)), "secret")
     words = to_label(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", last), 40)
