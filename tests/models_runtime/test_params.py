@@ -122,7 +122,7 @@ def test_the_old_place_of_the_revision():
         params = ModelParams(**given)
     assert (params.model_revision, params.model_kwargs) == ("v1", {"x": 1})
     assert ModelParams(**given, model_revision="v1") == params
-    with pytest.raises(ValueError, match="'v2'.*'v1' differ"):
+    with pytest.raises(ValueError, match=r"'v2'.*'v1' differ"):
         ModelParams(**given, model_revision="v2")
 
 

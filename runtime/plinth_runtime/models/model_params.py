@@ -70,7 +70,7 @@ class ModelParams(Params):
             given["torch_dtype_str"] = given.pop("torch_dtype")
         kwargs = given.get("model_kwargs")
         if isinstance(kwargs, Mapping) and "revision" in kwargs:
-            warnings.warn("model_kwargs['revision'] is deprecated; write model_revision", FutureWarning, stacklevel=5)
+            warnings.warn("model_kwargs['revision'] is deprecated; write model_revision", FutureWarning, stacklevel=4)
             given["model_kwargs"] = {key: value for key, value in kwargs.items() if key != "revision"}
             given["model_revision"] = _one(given.get("model_revision"), kwargs["revision"])
         return given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from plinth_runtime.models.environment import has, placement, require
@@ -15,6 +16,7 @@ from plinth_runtime.models.peft_params import PeftParams
 def build_pretrained(params: ModelParams, quantisation: PeftParams | None) -> Any:
     """Load a model from a folder or the hub, or make one with random weights from its config."""
     require("accelerate")
+    _check_folder(params)
     _check_attention(params.attn_implementation)
     with without_adapter(params.model_name) as place:
         config, rest = _config(params, place)
@@ -113,6 +115,14 @@ def _random(model_class: Any, params: ModelParams, config: Any, rest: dict[str, 
     return model_class.from_config(
         config, trust_remote_code=params.trust_remote_code, attn_implementation=params.attn_implementation, **dtype
     )
+
+
+def _check_folder(params: ModelParams) -> None:
+    folder = Path(params.model_name)
+    # A GGUF file, which model_kwargs may name, carries its config inside.
+    if folder.is_dir() and not (folder / "config.json").is_file() and "gguf_file" not in params.model_kwargs:
+        remedy = "give the folder that config.json and the weights are in"
+        raise BuildError("model_name", params.model_name, "is a folder without config.json", remedy)
 
 
 def _check_attention(name: str | None) -> None:
