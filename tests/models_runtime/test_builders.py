@@ -126,6 +126,12 @@ def test_adapters(engine_python):
     shutil.copytree(TMP + '/adapter', TMP + '/both')
     for name in ('config.json', 'model.safetensors', 'generation_config.json'):
         shutil.copy(MODEL + '/' + name, TMP + '/both')
+    # Beside an adapter that lies in the model's folder, the one that is asked for is the only one.
+    other = PeftParams(lora_target_modules=['o_proj'], lora_init_weights='random').to_lora()
+    made = get_peft_model(build_model(ModelParams(model_name=MODEL)), other).eval()
+    made.save_pretrained(TMP + '/other-adapter')
+    asked = build_model(ModelParams(model_name=TMP + '/both', adapter_model=TMP + '/other-adapter'))
+    alone = torch.equal(logits(asked), logits(made))
     found = [build_model(ModelParams(**given)) for given in (
         {'model_name': MODEL, 'adapter_model': TMP + '/adapter'},
         {'model_name': TMP + '/adapter'},
@@ -135,10 +141,11 @@ def test_adapters(engine_python):
     names = [type(model).__name__ for model in found]
     tokenizer = build_tokenizer(ModelParams(model_name=TMP + '/adapter'))
     base = json.load(open(TMP + '/adapter/adapter_config.json'))['base_model_name_or_path']
-    print(json.dumps([torch.equal(before, expected), same, names, len(tokenizer), base == MODEL]))
+    print(json.dumps([torch.equal(before, expected), alone, same, names, len(tokenizer), base == MODEL]))
     """
-    unchanged, same, names, size, base = json.loads(engine_python.run(code))
+    unchanged, alone, same, names, size, base = json.loads(engine_python.run(code))
     assert not unchanged
+    assert alone
     assert same == [True] * 3
     assert names == ["PeftModelForCausalLM"] * 3
     assert (size, base) == (49152, True)

@@ -79,6 +79,12 @@ def test_arguments_of_any_form(engine_python):
 WIDER = """build_model(NEW).save_pretrained(TMP + '/wide')
     build_model(ModelParams(model_name=TMP + '/wide', model_kwargs={'config': {'inputs': 4, 'outputs': 2}}))
 """
+LESS = """from safetensors.torch import save_file
+    made = build_model(NEW)
+    made.save_pretrained(TMP + '/less')
+    save_file({'layer.weight': made.layer.weight.detach()}, TMP + '/less/model.safetensors')
+    build_model(ModelParams(model_name=TMP + '/less'))
+"""
 UNKNOWN = """Path(TMP, 'gone').mkdir()
     Path(TMP, 'gone', 'config.json').write_text(json.dumps({'model_type': 'gone', 'init_kwargs': {}}))
     build_model(ModelParams(model_name=TMP + '/gone'))
@@ -94,6 +100,7 @@ CUSTOM_REFUSED = [
     ("build_model(NEW.model_copy(update={'model_kwargs': {'width': 1}}))", "does not fit: missing a required"),
     ("Mlp({'inputs': 1, 'outputs': 1, 'x': {1}}).save_pretrained(TMP + '/never')", "cannot be kept"),
     (WIDER, "has other weights"),
+    (LESS, "layer.bias"),
     (OTHER, "does not hold a Mlp"),
     (UNKNOWN, "holds a gone, which is not registered"),
 ]  # fmt: skip
