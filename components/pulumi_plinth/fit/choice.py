@@ -1,0 +1,77 @@
+"""Which shape: every candidate is planned, what fits is ranked by price, headroom and start; who loses learns why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pulumi_plinth.fit.parallel import Nodes
+from pulumi_plinth.fit.plan import Fitted, Refused, Wish, fit
+from pulumi_plinth.fit.shapes import Shape
+from pulumi_plinth.fit.sizing import Sizer
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What narrows the choice: dollars an hour, nodes of a shape, names of allowed shapes (empty: all)."""
+
+    usd_per_hour: float | None = None
+    nodes: int | None = None
+    allowed: frozenset[str] = frozenset()
+
+
+ANY = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One shape, what was planned on it, its price an hour for one replica, and why it stands where it does."""
+
+    shape: Shape
+    outcome: Fitted | Refused
+    usd_per_hour: float | None
+    reason: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether it can be taken."""
+        return isinstance(self.outcome, Fitted) and not self.reason.startswith("over")
+
+
+def rank(sizer: Sizer, shapes: Iterable[Shape], wish: Wish, limits: Limits = ANY) -> tuple[Option, ...]:
+    """Rank: what fits first, cheapest first, unknown prices last; then fewer nodes, more headroom, the name."""
+    options = [_option(sizer, shape, wish, limits) for shape in shapes if _allowed(shape, limits)]
+    options.sort(key=_order)
+    if not options or not options[0].fits:
+        return tuple(options)
+    return (options[0], *(_compared(option, options[0]) for option in options[1:]))
+
+
+def _allowed(shape: Shape, limits: Limits) -> bool:
+    return not limits.allowed or shape.name in limits.allowed
+
+
+def _option(sizer: Sizer, shape: Shape, wish: Wish, limits: Limits) -> Option:
+    outcome = fit(sizer, Nodes(shape, limits.nodes), wish)
+    if isinstance(outcome, Refused):
+        return Option(shape, outcome, None, str(outcome.misfits[0]))
+    node = shape.usd_per_node_hour
+    price = None if node is None else node * outcome.nodes
+    if price is not None and limits.usd_per_hour is not None and price > limits.usd_per_hour:
+        return Option(shape, outcome, price, f"over the budget: ${price:.2f} an hour of ${limits.usd_per_hour:.2f}")
+    return Option(shape, outcome, price, "first: cheapest of what fits" if price is not None else "fits, price unknown")
+
+
+def _order(option: Option) -> tuple[bool, bool, float, int, float, str]:
+    nodes = option.outcome.nodes if isinstance(option.outcome, Fitted) else 0
+    headroom = option.outcome.headroom if isinstance(option.outcome, Fitted) else 0.0
+    price = option.usd_per_hour
+    return not option.fits, price is None, price or 0.0, nodes, -headroom, option.shape.name
+
+
+def _compared(option: Option, first: Option) -> Option:
+    if not option.fits or option.usd_per_hour is None or first.usd_per_hour is None:
+        return option
+    more = option.usd_per_hour - first.usd_per_hour
+    text = f"${more:.2f} an hour more than {first.shape.name}" if more else f"costs what {first.shape.name} costs"
+    return Option(option.shape, option.outcome, option.usd_per_hour, text)
