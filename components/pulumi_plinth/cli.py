@@ -1,6 +1,6 @@
 """The command line. Builds what the commands need and passes it down; errors become exit codes here and nowhere else.
 
-Exit codes: 0 done, 1 refused or failed (the reason is on stderr), 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 refused or failed (the reason is on stderr), 2 wrong usage, 3 does not fit, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from pulumi_plinth import cli_convert, cli_models
+from pulumi_plinth import cli_convert, cli_fit, cli_models
 from pulumi_plinth.errors import PlinthError
 
 INTERRUPTED = 130
@@ -318,6 +318,8 @@ def schema(as_markdown: bool) -> None:
 main.add_command(cli_convert.convert)
 main.add_command(cli_models.card)
 main.add_command(cli_models.models)
+main.add_command(cli_fit.fit)
+main.add_command(cli_fit.shapes)
 
 
 @main.command()

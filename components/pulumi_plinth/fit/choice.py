@@ -1,4 +1,4 @@
-"""Which shape: every candidate is planned, what fits is ranked by price, headroom and start; who loses learns why."""
+"""Which shape: every candidate is planned, what fits is ranked by price and headroom; who loses learns why."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Option:
 
 
 def rank(sizer: Sizer, shapes: Iterable[Shape], wish: Wish, limits: Limits = ANY) -> tuple[Option, ...]:
-    """Rank: what fits first, cheapest first, unknown prices last; then fewer nodes, more headroom, the name."""
+    """Rank what fits: copies inside a node or over RDMA first, then by price (unknown last), nodes, headroom, name."""
     options = [_option(sizer, shape, wish, limits) for shape in shapes if _allowed(shape, limits)]
     options.sort(key=_order)
     if not options or not options[0].fits:
@@ -59,19 +59,30 @@ def _option(sizer: Sizer, shape: Shape, wish: Wish, limits: Limits) -> Option:
     price = None if node is None else node * outcome.nodes
     if price is not None and limits.usd_per_hour is not None and price > limits.usd_per_hour:
         return Option(shape, outcome, price, f"over the budget: ${price:.2f} an hour of ${limits.usd_per_hour:.2f}")
-    return Option(shape, outcome, price, "first: cheapest of what fits" if price is not None else "fits, price unknown")
+    return Option(
+        shape, outcome, price, "cheapest of what fits" if price is not None else "fits, no price is established"
+    )
 
 
-def _order(option: Option) -> tuple[bool, bool, float, int, float, str]:
+def _slow(option: Option) -> bool:
+    """Whether a copy is spread over nodes that are not known to have RDMA."""
+    outcome, shape = option.outcome, option.shape
+    return isinstance(outcome, Fitted) and outcome.layout.gpus_per_copy > shape.gpus and shape.rdma is not True
+
+
+def _order(option: Option) -> tuple[bool, bool, bool, float, int, float, str]:
     nodes = option.outcome.nodes if isinstance(option.outcome, Fitted) else 0
     headroom = option.outcome.headroom if isinstance(option.outcome, Fitted) else 0.0
     price = option.usd_per_hour
-    return not option.fits, price is None, price or 0.0, nodes, -headroom, option.shape.name
+    return not option.fits, _slow(option), price is None, price or 0.0, nodes, -headroom, option.shape.name
 
 
 def _compared(option: Option, first: Option) -> Option:
     if not option.fits or option.usd_per_hour is None or first.usd_per_hour is None:
         return option
     more = option.usd_per_hour - first.usd_per_hour
-    text = f"${more:.2f} an hour more than {first.shape.name}" if more else f"costs what {first.shape.name} costs"
+    dearer = f"${abs(more):.2f} an hour {'more' if more > 0 else 'less'} than {first.shape.name}"
+    text = dearer if more else f"costs what {first.shape.name} costs"
+    if _slow(option) and isinstance(option.outcome, Fitted):
+        text += f", a copy spread over {option.outcome.nodes} nodes without established RDMA"
     return Option(option.shape, option.outcome, option.usd_per_hour, text)

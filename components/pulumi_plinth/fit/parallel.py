@@ -107,12 +107,11 @@ def expert_size(card: ModelCard, tensor: int) -> int:
     return tensor if card.experts and card.experts.count % tensor == 0 else 1
 
 
-def legal_tensor_sizes(card: ModelCard, gpus: int, *, mig: bool) -> tuple[int, ...]:
-    """List the tensor-parallel sizes inside a node that break no rule, smallest first."""
-    sizes = (1,) if mig else range(1, gpus + 1)
+def legal_tensor_sizes(card: ModelCard, gpus: int) -> tuple[int, ...]:
+    """List the tensor-parallel sizes inside a node that break no rule, smallest first; one GPU is always legal."""
     return tuple(
         size
-        for size in sizes
+        for size in range(1, gpus + 1)
         if next(tensor_misfits(card, size, split_experts=expert_size(card, size) == 1), None) is None
     )
 

@@ -16,7 +16,6 @@ from pulumi_plinth.fit.parallel import (
     Asked,
     Nodes,
     expert_size,
-    legal_tensor_sizes,
     misfits,
     nodes_needed,
     spread,
@@ -74,87 +73,42 @@ class Refused:
     available_gib: float
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question with what follows from it: bytes a GPU offers, batch limits in the order they are tried, tokens
+    aimed at, and tokens below which nothing is accepted.
+    """
+
+    sizer: Sizer
+    nodes: Nodes
+    wish: Wish
+    budget: int
+    batches: tuple[Batch, ...]
+    wanted: int
+    least: int
+
+
 def fit(sizer: Sizer, nodes: Nodes, wish: Wish) -> Fitted | Refused:
     """Decide."""
     limit = sizer.card.max_context
     if wish.context and limit and wish.context > limit:
         problem = f"{wish.context:,} tokens are longer than the {limit:,} the model was made for"
         return Refused((Misfit("context", problem, f"write at most {limit}"),), 0.0, 0.0)
-    if wish.asked.anything:
-        return _checked(sizer, nodes, wish)
-    return _chosen(sizer, nodes, wish)
+    case = Case(
+        sizer,
+        nodes,
+        wish,
+        budget=int(nodes.shape.usable_bytes * wish.utilization),
+        batches=_batches(nodes, wish),
+        wanted=wanted_context(sizer, wish),
+        least=wish.context or min(SMALLEST_CONTEXT, limit or SMALLEST_CONTEXT),
+    )
+    return _checked(case) if wish.asked.anything else _chosen(case)
 
 
 def wanted_context(sizer: Sizer, wish: Wish) -> int:
     """Tokens that are aimed at."""
     return wish.context or sizer.card.max_context or UNBOUNDED_CONTEXT
-
-
-def least_context(sizer: Sizer, wish: Wish) -> int:
-    """Tokens below which nothing is accepted."""
-    return wish.context or min(SMALLEST_CONTEXT, sizer.card.max_context or SMALLEST_CONTEXT)
-
-
-def budget_of(nodes: Nodes, wish: Wish) -> int:
-    """Bytes of one GPU that the engine may take."""
-    return int(nodes.shape.usable_bytes * wish.utilization)
-
-
-def _checked(sizer: Sizer, nodes: Nodes, wish: Wish) -> Fitted | Refused:
-    layout = _as_asked(sizer, nodes, wish.asked)
-    broken = tuple(misfits(sizer.card, layout, nodes))
-    budget, least = budget_of(nodes, wish), least_context(sizer, wish)
-    if broken:
-        return Refused(broken, 0.0, budget / GIB)
-    batch = _batch_for(sizer, nodes, wish, layout)
-    return _fitted(sizer, nodes, wish, layout) if batch else _too_small(sizer, nodes, wish, [layout], least)
-
-
-def _as_asked(sizer: Sizer, nodes: Nodes, asked: Asked) -> Layout:
-    tensor, pipeline = asked.tensor or 1, asked.pipeline or 1
-    filled = spread(sizer.card, nodes, tensor, pipeline)
-    data = asked.data or filled.data
-    expert = asked.expert if asked.expert is not None else filled.expert
-    return Layout(tensor, pipeline, data, expert)
-
-
-def _chosen(sizer: Sizer, nodes: Nodes, wish: Wish) -> Fitted | Refused:
-    gpus = nodes.shape.gpus
-    sizes = legal_tensor_sizes(sizer.card, gpus, mig=nodes.mig)
-    inside = [Layout(tensor, expert=expert_size(sizer.card, tensor)) for tensor in sizes]
-    wanted, least = wanted_context(sizer, wish), least_context(sizer, wish)
-    for layout in inside:
-        if _fits(sizer, nodes, wish, (layout, wanted)):
-            return _filled(sizer, nodes, wish, layout)
-    if wanted > least and (best := _roomiest(sizer, nodes, wish, inside)):
-        return _filled(sizer, nodes, wish, best)
-    tried = list(inside)
-    for layout in _staged(sizer, nodes, sizes[-1]):
-        tried.append(layout)
-        if _fits(sizer, nodes, wish, (layout, least)):
-            return _filled(sizer, nodes, wish, layout)
-    return _too_small(sizer, nodes, wish, tried, least)
-
-
-def _staged(sizer: Sizer, nodes: Nodes, tensor: int) -> Iterator[Layout]:
-    """Yield pipelines of growing depth, the largest tensor group a stage."""
-    if nodes.mig:
-        return
-    per_node = max(nodes.shape.gpus // tensor, 1)
-    for pipeline in range(2, min(per_node * nodes.most, max(sizer.card.layers, 1)) + 1):
-        yield Layout(tensor, pipeline, expert=expert_size(sizer.card, tensor))
-
-
-def _roomiest(sizer: Sizer, nodes: Nodes, wish: Wish, layouts: list[Layout]) -> Layout | None:
-    """Return the layout with the longest context among those that serve the least one; the smaller one on a tie."""
-    budget, least = budget_of(nodes, wish), least_context(sizer, wish)
-    found: tuple[int, Layout] | None = None
-    for layout in layouts:
-        batch = _batch_for(sizer, nodes, wish, layout)
-        longest = sizer.longest(layout, batch, budget) if batch else 0
-        if longest >= least and (found is None or longest > found[0]):
-            found = (longest, layout)
-    return found[1] if found else None
 
 
 def _batches(nodes: Nodes, wish: Wish) -> tuple[Batch, ...]:
@@ -165,45 +119,98 @@ def _batches(nodes: Nodes, wish: Wish) -> tuple[Batch, ...]:
     return (usual,) if usual == SMALL_BATCH else (usual, SMALL_BATCH)
 
 
-def _batch_for(sizer: Sizer, nodes: Nodes, wish: Wish, layout: Layout) -> Batch | None:
+def _checked(case: Case) -> Fitted | Refused:
+    layout = _as_asked(case)
+    broken = tuple(misfits(case.sizer.card, layout, case.nodes))
+    if broken:
+        return Refused(broken, 0.0, case.budget / GIB)
+    return _fitted(case, layout) if _batch_for(case, layout) else _too_small(case, [layout])
+
+
+def _as_asked(case: Case) -> Layout:
+    asked = case.wish.asked
+    tensor, pipeline = asked.tensor or 1, asked.pipeline or 1
+    filled = spread(case.sizer.card, case.nodes, tensor, pipeline)
+    expert = asked.expert if asked.expert is not None else filled.expert
+    return Layout(tensor, pipeline, asked.data or filled.data, expert)
+
+
+def _chosen(case: Case) -> Fitted | Refused:
+    sizes = case.sizer.legal(case.nodes.shape.gpus, mig=case.nodes.mig)
+    card = case.sizer.card
+    tried = [Layout(tensor, expert=expert_size(card, tensor)) for tensor in sizes]
+    for layout in tried:
+        if _fits(case, layout, case.wanted):
+            return _filled(case, layout)
+    if case.wanted > case.least and (best := _roomiest(case, tried)):
+        return _filled(case, best)
+    for layout in _staged(case, sizes[-1]):
+        tried.append(layout)
+        if _fits(case, layout, case.least):
+            return _filled(case, layout)
+    return _too_small(case, tried)
+
+
+def _staged(case: Case, tensor: int) -> Iterator[Layout]:
+    """Yield pipelines of growing depth, the largest tensor group a stage."""
+    if case.nodes.mig:
+        return
+    card, per_node = case.sizer.card, max(case.nodes.shape.gpus // tensor, 1)
+    for pipeline in range(2, min(per_node * case.nodes.most, max(card.layers, 1)) + 1):
+        yield Layout(tensor, pipeline, expert=expert_size(card, tensor))
+
+
+def _roomiest(case: Case, layouts: list[Layout]) -> Layout | None:
+    """Return the layout with the longest context among those that serve the least one; the smaller one on a tie."""
+    found: tuple[int, Layout] | None = None
+    for layout in layouts:
+        batch = _batch_for(case, layout)
+        longest = case.sizer.longest(layout, batch, case.budget) if batch else 0
+        if longest >= case.least and (found is None or longest > found[0]):
+            found = (longest, layout)
+    return found[1] if found else None
+
+
+def _batch_for(case: Case, layout: Layout) -> Batch | None:
     """Return the first batch limits that leave room for the wanted context, else for the least one."""
-    budget = budget_of(nodes, wish)
-    for context in dict.fromkeys((wanted_context(sizer, wish), least_context(sizer, wish))):
-        for batch in _batches(nodes, wish):
-            if sizer.required(layout, batch, context) <= budget:
+    contexts = (case.wanted,) if case.wanted == case.least else (case.wanted, case.least)
+    for context in contexts:
+        for batch in case.batches:
+            if case.sizer.required(layout, batch, context) <= case.budget:
                 return batch
     return None
 
 
-def _fits(sizer: Sizer, nodes: Nodes, wish: Wish, case: tuple[Layout, int]) -> bool:
-    budget = budget_of(nodes, wish)
-    return any(sizer.required(case[0], batch, case[1]) <= budget for batch in _batches(nodes, wish))
+def _fits(case: Case, layout: Layout, context: int) -> bool:
+    """Tell whether the smallest batch limits leave room; larger ones need more."""
+    return case.sizer.required(layout, case.batches[-1], context) <= case.budget
 
 
-def _filled(sizer: Sizer, nodes: Nodes, wish: Wish, layout: Layout) -> Fitted:
-    return _fitted(sizer, nodes, wish, spread(sizer.card, nodes, layout.tensor, layout.pipeline))
+def _filled(case: Case, layout: Layout) -> Fitted:
+    return _fitted(case, spread(case.sizer.card, case.nodes, layout.tensor, layout.pipeline))
 
 
-def _fitted(sizer: Sizer, nodes: Nodes, wish: Wish, layout: Layout) -> Fitted:
-    budget = budget_of(nodes, wish)
-    batch = _batch_for(sizer, nodes, wish, layout) or SMALL_BATCH
-    length = wish.context or sizer.longest(layout, batch, budget)
+def _fitted(case: Case, layout: Layout) -> Fitted:
+    sizer, budget = case.sizer, case.budget
+    batch = _batch_for(case, layout) or case.batches[-1]
+    if case.wish.context or sizer.required(layout, batch, case.wanted) <= budget:
+        length = case.wanted
+    else:
+        length = sizer.longest(layout, batch, budget)
     need = sizer.worst(layout, batch, length)
-    room = budget - need.fixed
     tokens = min(other.cache.tokens(budget - other.fixed, length) for other in sizer.needs(layout, batch))
-    used = max(nodes_needed(layout, nodes.shape.gpus), 1)
-    return Fitted(layout, used, batch, budget, need, room, length, tokens)
+    used = max(nodes_needed(layout, case.nodes.shape.gpus), 1)
+    return Fitted(layout, used, batch, budget, need, budget - need.fixed, length, tokens)
 
 
-def _too_small(sizer: Sizer, nodes: Nodes, wish: Wish, tried: list[Layout], least: int) -> Refused:
-    budget = budget_of(nodes, wish)
-    smallest = _batches(nodes, wish)[-1]
-    best = min(tried, key=lambda layout: sizer.required(layout, smallest, least))
-    needed = sizer.required(best, smallest, least)
-    shape = nodes.shape
+def _too_small(case: Case, tried: list[Layout]) -> Refused:
+    sizer, shape, smallest = case.sizer, case.nodes.shape, case.batches[-1]
+    best = min(tried, key=lambda layout: sizer.required(layout, smallest, case.least))
+    needed = sizer.required(best, smallest, case.least) / GIB
+    available = case.budget / GIB
     problem = (
-        f"{needed / GIB:.2f} GiB are needed on each GPU for {least:,} tokens with {best}, {budget / GIB:.2f} GiB are "
-        f"available ({wish.utilization:.2f} of {shape.usable_bytes / GIB:.2f} GiB)"
+        f"{needed:.2f} GiB are needed on each GPU for {case.least:,} tokens with {best}, {available:.2f} GiB are "
+        f"available ({case.wish.utilization:.2f} of {shape.usable_bytes / GIB:.2f} GiB)"
     )
     remedy = "take GPUs with more memory, more of them, a shorter context or a quantised model"
-    return Refused((Misfit("memory", problem, remedy),), needed / GIB, budget / GIB)
+    return Refused((Misfit("memory", problem, remedy),), needed, available)

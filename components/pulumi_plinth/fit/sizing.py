@@ -12,6 +12,7 @@ from plinth_runtime.contract.card import ModelCard
 from pulumi_plinth.fit.kv import Cache, cache_of, element_bytes
 from pulumi_plinth.fit.layout import Batch, Layout
 from pulumi_plinth.fit.overhead import NO_ADAPTERS, Adapters, Overhead, overhead_of
+from pulumi_plinth.fit.parallel import legal_tensor_sizes
 from pulumi_plinth.fit.weights import Parts, Stage, parts_of, stage_bytes, stages
 
 SMALL_BATCH = Batch(2048, 256)
@@ -51,11 +52,20 @@ class Sizer:
     adapters: Adapters = NO_ADAPTERS
     kv_dtype: str | None = None
     parts: Parts = field(init=False)
+    _legal: dict[int, tuple[int, ...]] = field(init=False, default_factory=dict)
     _known: dict[tuple[int, int, int, Batch], tuple[Need, ...]] = field(init=False, default_factory=dict)
     _requests: dict[tuple[int, int, int, Batch, int], int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", parts_of(self.card))
+
+    def legal(self, gpus: int, *, mig: bool) -> tuple[int, ...]:
+        """List the tensor-parallel sizes inside a node of that many GPUs that break no rule, smallest first."""
+        key = 1 if mig else gpus
+        found = self._legal.get(key)
+        if found is None:
+            found = self._legal[key] = legal_tensor_sizes(self.card, key)
+        return found
 
     def needs(self, layout: Layout, batch: Batch) -> tuple[Need, ...]:
         """Size every stage that differs from the others."""

@@ -1,0 +1,149 @@
+"""A planned fit as it is told: reasons in order and the JSON that scripts read. No decision is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pulumi_plinth.fit.choice import Option
+from pulumi_plinth.fit.disk import NodeNeeds, node_needs
+from pulumi_plinth.fit.kaito import KaitoPlan
+from pulumi_plinth.fit.layout import Reason, default_batch
+from pulumi_plinth.fit.memory import MemoryPlan, gpu_memory
+from pulumi_plinth.fit.parallel import Nodes, needs_rdma
+from pulumi_plinth.fit.plan import Fitted, Wish, wanted_context
+from pulumi_plinth.fit.price import Price, price_of
+from pulumi_plinth.fit.sizing import Sizer
+from pulumi_plinth.quantities import human_gib
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Everything to be said about one fit."""
+
+    nodes: Nodes
+    fitted: Fitted
+    memory: MemoryPlan
+    needs: NodeNeeds
+    price: Price | None
+    reasons: tuple[Reason, ...]
+    alternatives: tuple[Option, ...]
+
+
+def tell(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted, alternatives: Sequence[Option] = ()) -> Told:
+    """Collect bill, needs, price and reasons."""
+    gpus = min(fitted.layout.gpus, nodes.shape.gpus)
+    needs = node_needs(sizer.card.weight_bytes, gpus)
+    price = price_of(nodes.shape, fitted.nodes)
+    reasons = (*_reasons(sizer, nodes, wish, fitted), *needs.reasons, _price_reason(nodes, fitted, price))
+    return Told(nodes, fitted, gpu_memory(sizer, fitted), needs, price, reasons, tuple(alternatives))
+
+
+def as_json(told: Told) -> dict[str, Any]:
+    """Return what `--json` prints; sizes are bytes unless the key names a unit."""
+    fitted, layout = told.fitted, told.fitted.layout
+    sizes = {"tensor": layout.tensor, "pipeline": layout.pipeline, "data": layout.data, "expert": layout.expert}
+    return {
+        "fits": True,
+        "estimator": "plinth",
+        "shape": told.nodes.shape.name,
+        "gpus": layout.gpus,
+        "min_gpus": layout.gpus_per_copy,
+        "nodes": fitted.nodes,
+        "parallel": sizes,
+        "memory": [{"part": line.part, "bytes": line.size, "formula": line.formula} for line in told.memory.lines],
+        "memory_bytes": told.memory.total,
+        "kv_tokens": fitted.kv_tokens,
+        "kv_bytes_per_token": told.memory.kv_bytes_per_token,
+        "max_model_len": fitted.max_model_len,
+        "concurrent_sequences": round(fitted.sequences, 2),
+        "max_num_batched_tokens": fitted.batch.tokens,
+        "max_num_seqs": fitted.batch.sequences,
+        "disk_gib": told.needs.disk_gib,
+        "startup_seconds": told.needs.startup_seconds,
+        "host_memory_bytes": told.needs.memory_bytes,
+        "shared_memory_bytes": told.needs.shared_bytes,
+        "rdma": needs_rdma(layout, told.nodes.shape.gpus),
+        "price": asdict(told.price) if told.price else None,
+        "alternatives": [option_json(option) for option in told.alternatives],
+        "reasons": [asdict(reason) for reason in told.reasons],
+    }
+
+
+def option_json(option: Option) -> dict[str, Any]:
+    """Describe one alternative."""
+    outcome = option.outcome
+    said: dict[str, Any] = {"shape": option.shape.name, "fits": option.fits, "usd_per_hour": option.usd_per_hour}
+    if isinstance(outcome, Fitted):
+        layout = outcome.layout
+        said |= {"gpus": layout.gpus, "nodes": outcome.nodes, "max_model_len": outcome.max_model_len}
+        said |= {"tensor": layout.tensor, "pipeline": layout.pipeline, "data": layout.data}
+    return said | {"reason": option.reason}
+
+
+def kaito_json(plan: KaitoPlan) -> dict[str, Any]:
+    """Return what `--estimator kaito --json` prints."""
+    return {
+        "estimator": "kaito",
+        "nodes": plan.nodes,
+        "min_gpus": plan.min_gpus,
+        "disk_gib": plan.disk_gib,
+        "startup_seconds": plan.startup_seconds,
+        "parallel": {"tensor": plan.tensor, "pipeline": plan.pipeline, "data": plan.data},
+    }
+
+
+def _reasons(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted) -> Iterator[Reason]:
+    layout, need, shape = fitted.layout, fitted.need, nodes.shape
+    yield Reason("layout", _layout_text(nodes, wish, fitted))
+    budget = f"{wish.utilization:.2f} x {human_gib(shape.usable_bytes)} = {human_gib(fitted.budget)}"
+    parts = f"{human_gib(need.weights)} weights, {human_gib(need.overhead.total)} beside"
+    yield Reason("memory", f"{budget} on each GPU: {parts}, {human_gib(fitted.cache_bytes)} left")
+    if fitted.batch != default_batch(shape.usable_bytes, shape.gpu) and not wish.batch:
+        batch = f"--max-num-batched-tokens {fitted.batch.tokens} --max-num-seqs {fitted.batch.sequences}"
+        yield Reason("batch", f"{batch}: the engine's own defaults for this GPU leave no room")
+    yield Reason("context", _context_text(sizer, wish, fitted))
+    if need.cache.rows:
+        each = f"{fitted.kv_tokens:,} tokens, {fitted.sequences:.1f} requests of full length"
+        yield Reason("cache", f"{each} in each of {layout.data} copies; {need.cache.token_bytes} B a token and GPU")
+    if fitted.nodes > 1 and layout.gpus_per_copy > shape.gpus:
+        yield Reason("network", _network_text(nodes, layout.pipeline))
+
+
+def _layout_text(nodes: Nodes, wish: Wish, fitted: Fitted) -> str:
+    layout, gpus = fitted.layout, nodes.shape.gpus
+    where = f"{layout} on {fitted.nodes} x {nodes.shape.name}"
+    if wish.asked.anything:
+        return f"{where}, as asked"
+    if layout.pipeline > 1:
+        return f"{where}: no tensor-parallel size inside {gpus} GPUs has room, so layers are staged"
+    if layout.tensor == 1:
+        return f"{where}: one GPU holds a copy" + (", the others hold more copies" if layout.data > 1 else "")
+    return f"{where}: the smallest legal tensor-parallel size that has room"
+
+
+def _context_text(sizer: Sizer, wish: Wish, fitted: Fitted) -> str:
+    if wish.context:
+        return f"{fitted.max_model_len:,} tokens, as asked"
+    wanted = wanted_context(sizer, wish)
+    if fitted.max_model_len >= wanted:
+        return f"{fitted.max_model_len:,} tokens, what the model was made for"
+    return f"{fitted.max_model_len:,} tokens, the longest that fits; the model was made for {wanted:,}"
+
+
+def _network_text(nodes: Nodes, pipeline: int) -> str:
+    text = f"{pipeline} stages hand hidden states on at every step"
+    if nodes.shape.rdma is None:
+        return f"{text}; whether {nodes.shape.name} has RDMA is not established"
+    return f"{text}, over RDMA" if nodes.shape.rdma else f"{text}; {nodes.shape.name} has no RDMA, expect slow answers"
+
+
+def _price_reason(nodes: Nodes, fitted: Fitted, price: Price | None) -> Reason:
+    if price is None:
+        return Reason("price", f"no list price of {nodes.shape.name} is established")
+    hour = nodes.shape.usd_per_node_hour
+    text = (
+        f"${price.per_hour[0]:.2f} an hour: {fitted.nodes} x ${hour:.2f}; ${price.per_month[0]:,.2f} a month of 730 h"
+    )
+    return Reason("price", f"{text} ({price.source}, {price.date})")
