@@ -24,7 +24,7 @@ def show_plan(console: Console, spec: StackSpec, plan: StackPlan) -> None:
     counts = ((spec.stores, "store"), (spec.models, "model"), (spec.deployments, "deployment"))
     console.print("plan: " + ", ".join(f"{len(part)} {noun}{'s' * (len(part) != 1)}" for part, noun in counts))
     for deployment in plan.deployments:
-        title = f"[bold]{deployment.name}[/]  {deployment.endpoint}  launch {deployment.launch.digest()[:12]}"
+        title = f"[bold]{deployment.name}[/]  {deployment.launch.endpoint}  launch {deployment.launch.digest()[:12]}"
         table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2))
         for reason in deployment.reasons:
             table.add_row(escape(reason.subject), escape(reason.text))

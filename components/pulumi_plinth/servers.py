@@ -17,8 +17,14 @@ FOLLOW_SECONDS = 0.3
 
 
 def statuses(workspace: Workspace, outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Describe every deployed server, as `plinth status --json` prints it."""
-    endpoints, management = outputs.get(naming.ENDPOINTS) or {}, outputs.get(naming.MANAGEMENT) or {}
+    """Describe every server, as `plinth status --json` prints it: those in the outputs, and those an interrupted `up`
+    has started already.
+    """
+    endpoints, management = dict(outputs.get(naming.ENDPOINTS) or {}), dict(outputs.get(naming.MANAGEMENT) or {})
+    for folder in naming.runs_dir(workspace.root, workspace.stack).glob("*"):
+        if launch := local.launch_of(RunDir(folder)):
+            endpoints.setdefault(folder.name, launch.endpoint)
+            management.setdefault(folder.name, launch.management_url)
     return [_status(workspace, name, endpoints[name], management.get(name, "")) for name in sorted(endpoints)]
 
 

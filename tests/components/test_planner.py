@@ -36,7 +36,7 @@ def with_model(facts, **changes):
 def test_the_plan_says_what_is_launched_and_why(document, facts):
     """The defaults lead to a launch with key, the model's own context and a memory bill."""
     (plan,) = planned(document, facts).deployments
-    assert plan.endpoint == "http://127.0.0.1:18000/v1"
+    assert plan.launch.endpoint == "http://127.0.0.1:18000/v1"
     assert plan.launch.model.max_model_len == 8192
     assert plan.launch.api.keys_file == "/srv/.plinth/run/local/chat/keys"
     assert plan.memory.kv_bytes_per_token == 23_040
@@ -145,6 +145,9 @@ OTHER = {
     "startupTimeout": "9m",
     "shutdownTimeout": "9s",
     "maxRestarts": 1,
+    "stallTimeout": "5s",
+    "hangTimeout": "50s",
+    "probeInterval": "50s",
     "engineArgs": ["--seed=1"],
     "environment": {"A": "b"},
 }

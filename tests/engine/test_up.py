@@ -11,7 +11,7 @@ import time
 import httpx
 import psutil
 import pytest
-from support.project import MODEL, ROOT, alive, is_free, make_project, tree, wait_until
+from support.project import MODEL, ROOT, alive, is_free, make_project, tree, wait_until, words
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -73,7 +73,7 @@ def test_the_key_is_nowhere_in_plain(served):
     """Not in a command line, an environment, the state or the log."""
     key = served.key()
     for process in tree(served.status()["pid"]):
-        assert key not in " ".join(process.cmdline())
+        assert key not in words(process)
         assert key not in " ".join(process.environ().values())
     for file in (path for path in (served.folder / ".plinth").rglob("*") if path.is_file()):
         assert key.encode() not in file.read_bytes(), file
@@ -102,7 +102,7 @@ def test_a_second_copy_is_refused(served):
 def test_a_killed_engine_is_restarted_with_the_cause_told(served):
     """Kill -9 of the engine's core: the agent says so and brings it back."""
     row = served.status()
-    core = next(process for process in tree(row["pid"]) if "EngineCore" in " ".join(process.cmdline()))
+    core = next(process for process in tree(row["pid"]) if "EngineCore" in words(process))
     core.send_signal(signal.SIGKILL)
     management = served.outputs["management"][MODEL]
     wait_until(lambda: httpx.get(f"{management}/startupz", timeout=10).json()["restarts"] == 1, 60, "a restart")

@@ -67,10 +67,10 @@ class Project:
         found = []
         for process in psutil.process_iter():
             try:
-                words = " ".join(process.cmdline()) + process.cwd()
+                place = process.cwd()
             except psutil.Error:
                 continue
-            if str(self.folder) in words and process.pid != os.getpid():
+            if str(self.folder) in words(process) + place and process.pid != os.getpid():
                 found.append(process)
         return found
 
@@ -88,6 +88,14 @@ def wait_until(condition, seconds, what):
         if time.monotonic() > deadline:
             pytest.fail(f"waited {seconds} s in vain: {what}")
         time.sleep(0.2)
+
+
+def words(process):
+    """A process's command line as text; empty when it is gone or a zombie that nobody collected yet."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def alive(process):

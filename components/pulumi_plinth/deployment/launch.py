@@ -56,5 +56,8 @@ def launch_config(
             startup_timeout_seconds=decided.startup_timeout_seconds,
             shutdown_timeout_seconds=spec.shutdown_timeout,
             max_restarts=spec.max_restarts,
+            stall_seconds=spec.stall_timeout,
+            hang_seconds=spec.hang_timeout,
+            probe_seconds=spec.probe_interval,
         ),
     )

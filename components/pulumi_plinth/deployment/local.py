@@ -85,7 +85,7 @@ def stop(run_dir: RunDir, say: Say, clock: Clock = Clock(), *, keep: bool = Fals
     """End the server of a run directory, whatever state it is in, and remove the directory (or `keep` it)."""
     pid = holder(run_dir)
     if pid is not None:
-        launch = _launch_of(run_dir)
+        launch = launch_of(run_dir)
         limit = STOP_MARGIN_SECONDS
         if launch is not None:
             limit += launch.lifecycle.shutdown_timeout_seconds + launch.lifecycle.kill_after_seconds
@@ -129,13 +129,13 @@ def holder(run_dir: RunDir) -> int | None:
 
 def is_running(run_dir: RunDir, digest: str) -> bool:
     """Say whether an agent lives there that was started with the launch of this digest."""
-    launch = _launch_of(run_dir)
+    launch = launch_of(run_dir)
     return launch is not None and launch.digest() == digest and is_locked(run_dir)
 
 
 def own_ports(run_dir: RunDir) -> tuple[int, ...]:
     """Return the ports of the server that lives there: an update stops it before the new one needs them."""
-    launch = _launch_of(run_dir)
+    launch = launch_of(run_dir)
     return (launch.api.port, launch.management.port) if launch and is_locked(run_dir) else ()
 
 
@@ -158,6 +158,14 @@ def termination(run_dir: RunDir) -> Termination | None:
     """Return why the last agent ended badly, if it said so."""
     try:
         return Termination.model_validate_json(run_dir.termination.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def launch_of(run_dir: RunDir) -> LaunchConfig | None:
+    """Return what the server of a run directory was started with, if anything was."""
+    try:
+        return LaunchConfig.model_validate_json(run_dir.launch.read_bytes())
     except (OSError, ValidationError):
         return None
 
@@ -192,11 +200,10 @@ def _sweep(run_dir: RunDir) -> None:
 
 
 def _wait_until_ready(launch: LaunchConfig, run_dir: RunDir, say: Say, clock: Clock) -> Server:
-    management = f"http://{launch.management.host}:{launch.management.port}"
     began, said, spoke = clock.now(), "", clock.now()
     limit = launch.lifecycle.startup_timeout_seconds * (1 + launch.lifecycle.max_restarts)
     while is_locked(run_dir):
-        status = fetch_status(management)
+        status = fetch_status(launch.management_url)
         if status is not None and status.agent_pid == holder(run_dir):
             limit = max(limit, launch.lifecycle.startup_timeout_seconds + status.bytes_total / VERIFY_BYTES_PER_SECOND)
             if (line := _progress(status)) != said or clock.now() - spoke > HEARTBEAT_SECONDS:
@@ -232,13 +239,6 @@ def _failure(launch: LaunchConfig, run_dir: RunDir) -> LocalError:
     lines = "".join(f"\n    {line}" for line in end.log_tail[-10:])
     said = f"\n  the engine's last lines:{lines}" if lines else ""
     return LocalError(f"{launch.deployment} did not start: {end.message}; {end.advice} [{end.cause}]{said}")
-
-
-def _launch_of(run_dir: RunDir) -> LaunchConfig | None:
-    try:
-        return LaunchConfig.model_validate_json(run_dir.launch.read_bytes())
-    except (OSError, ValidationError):
-        return None
 
 
 def _write(path: Path, text: str, mode: int) -> None:

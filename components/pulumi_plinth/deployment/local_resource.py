@@ -66,7 +66,7 @@ class LocalServer(Resource, module="local", name="LocalServer"):
     key: pulumi.Output[str]
 
     def __init__(self, name: str, plan: DeploymentPlan, store: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
-        outputs = {"endpoint": plan.endpoint, "management": plan.management}
+        outputs = {"endpoint": plan.launch.endpoint, "management": plan.launch.management_url}
         inputs = {
             "launch": plan.launch.canonical_json(),
             "runDir": str(plan.run_dir.path),

@@ -59,17 +59,6 @@ class DeploymentPlan:
     memory: MemoryPlan
     reasons: tuple[Reason, ...]
 
-    @property
-    def endpoint(self) -> str:
-        """Base URL of the OpenAI API."""
-        host = self.launch.api.host
-        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.launch.api.port}/v1"  # noqa: S104 compared
-
-    @property
-    def management(self) -> str:
-        """Base URL of the management port."""
-        return f"http://{self.launch.management.host}:{self.launch.management.port}"
-
 
 def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan | None:
     """Decide one deployment; every fault found is added to `faults`. None: the model itself cannot be described."""

@@ -89,6 +89,24 @@ class DeploymentSpec(Spec):
         strict=True,
         description="Engine deaths within ten minutes that are repaired by a restart. Default: 3, then a person looks.",
     )
+    stall_timeout: Seconds = Field(
+        default=8.0,
+        gt=0,
+        description="Work that stands still for this long: not ready, until it moves again. Default: 8s, longer than "
+        "any step of a small model, and a frozen engine is out of rotation within 15s.",
+    )
+    hang_timeout: Seconds = Field(
+        default=60.0,
+        gt=0,
+        description="Work that stands still for this long: the engine is killed and started again. Default: 60s, so "
+        "that a frozen engine is replaced within two minutes and no slow step is mistaken for one.",
+    )
+    probe_interval: Seconds = Field(
+        default=5.0,
+        gt=0,
+        description="An idle engine is asked for one token this often, because a frozen one looks well until it has "
+        "work. Default: 5s, some milliseconds of computing each.",
+    )
     engine_args: tuple[str, ...] = Field(
         default=(), description="Further engine arguments, passed last. Default: none. For what has no field yet."
     )

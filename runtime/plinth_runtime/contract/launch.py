@@ -68,6 +68,13 @@ class LaunchLifecycle(Document):
     max_restarts: int = Field(default=3, ge=0, description="Engine deaths within the window before giving up.")
     restart_window_seconds: float = Field(default=600, gt=0)
     restart_backoff_seconds: float = Field(default=1, gt=0, description="Wait before the first restart; it doubles.")
+    stall_seconds: float = Field(
+        default=8, gt=0, description="Work that stands still for this long: no more clients are sent here."
+    )
+    hang_seconds: float = Field(
+        default=60, gt=0, description="Work that stands still for this long: the engine is killed and started again."
+    )
+    probe_seconds: float = Field(default=5, gt=0, description="An idle engine is asked for one token this often.")
 
 
 class LaunchConfig(Document):
@@ -80,3 +87,14 @@ class LaunchConfig(Document):
     api: LaunchApi
     management: LaunchManagement
     lifecycle: LaunchLifecycle = LaunchLifecycle()
+
+    @property
+    def endpoint(self) -> str:
+        """Base URL of the OpenAI API."""
+        host = self.api.host
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.api.port}/v1"  # noqa: S104 compared
+
+    @property
+    def management_url(self) -> str:
+        """Base URL of the management port."""
+        return f"http://{self.management.host}:{self.management.port}"
