@@ -9,6 +9,7 @@ RuntimeFault
 ├── OutOfMemoryError        15  retry: memory may have been taken by a neighbour
 ├── StartupTimeoutError     16  retry: a cold disk may be warm the next time
 ├── EngineDiedError         17  retry: the engine ended although nobody asked it to
+├── HungError               18  retry: the engine had work and stood still
 └── InternalError           70  never retry: a fault of this program
 
 Codes 0 (stopped as asked) and 2 (wrong use of the command line) are taken. Nothing here does I/O.
@@ -102,6 +103,15 @@ class EngineDiedError(RuntimeFault):
     exit_code = 17
     retryable = True
     hint = "Read the last lines of the log; if they name a fault of the engine, try another engine version."
+
+
+class HungError(RuntimeFault):
+    """The engine had work and made no step for too long, so it was killed."""
+
+    cause = Cause.HUNG
+    exit_code = 18
+    retryable = True
+    hint = "Look at the devices (driver, interconnect); if single steps are that slow, raise lifecycle.hangSeconds."
 
 
 class InternalError(RuntimeFault):

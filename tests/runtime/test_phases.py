@@ -97,6 +97,7 @@ def test_deeds_come_before_words():
     """What we or the kernel did outweighs what the log says."""
     lines = ("ValidationError",)
     assert explain(Exit(1), Circumstances(lines, overdue=True)).cause is Cause.STARTUP_TIMEOUT
+    assert explain(Exit(1), Circumstances(lines, was_ready=True, hung="it stood still")).cause is Cause.HUNG
     assert explain(Exit(0), Circumstances(lines, was_ready=True, oom_kills=1)).cause is Cause.OUT_OF_MEMORY
 
 

@@ -10,7 +10,7 @@ from plinth_runtime.errors import AlreadyRunningError, BadConfigError, PortTaken
 from plinth_runtime.serving import files
 from plinth_runtime.serving.oom import count_oom_kills
 from plinth_runtime.serving.ports import find_holder, require_free
-from plinth_runtime.serving.probe import PATIENCE, Target, Verdicts, ask, belongs, reachable_host
+from plinth_runtime.serving.probe import Question, Target, ask, belongs, reachable_host
 
 
 @pytest.fixture
@@ -48,31 +48,13 @@ def test_a_stranger_is_not_the_engine(listener):
 
 def test_nobody_answers(free_port):
     """Without a listener a probe has no answer."""
-    assert ask("127.0.0.1", free_port(), timeout=1) is None
+    assert ask(Target("127.0.0.1", free_port(), 1), Question("/health"), timeout=1)[0] is None
 
 
 @pytest.mark.parametrize(("host", "reached"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.1", "10.0.0.1")])  # noqa: S104
 def test_reachable_host(host, reached):
     """A wildcard is reached over loopback."""
     assert reachable_host(host) == reached
-
-
-@pytest.mark.parametrize(
-    ("answers", "opinions"),
-    [
-        ([None, None, 200], [None, None, True]),
-        ([200, 200], [True, None]),
-        ([200, 503], [True, False]),
-        ([200] + [None] * PATIENCE, [True] + [None] * (PATIENCE - 1) + [False]),
-        ([200, None, 200, None, None], [True, None, None, None, None]),
-        ([200, 503, 200], [True, False, True]),
-        ([503, 404], [None, None]),
-    ],
-)
-def test_verdicts(answers, opinions):
-    """Only changes are reported; a busy engine may miss a probe or two, one that says 503 is believed at once."""
-    verdicts = Verdicts()
-    assert [verdicts.take(answer) for answer in answers] == opinions
 
 
 def test_agent_lock(tmp_path):

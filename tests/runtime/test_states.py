@@ -34,6 +34,10 @@ STORIES = {
         [Event.WEIGHTS_GOOD, Event.HEALTHY, Event.LOADING_SEEN, Event.WARMING_SEEN, Event.KILL_DUE],
         [Phase.STARTING, Phase.READY, Phase.READY, Phase.READY, Phase.READY],
     ),
+    "hung": (
+        [Event.WEIGHTS_GOOD, Event.HEALTHY, Event.HUNG, Event.KILL_DUE, Event.DIED_RETRY, Event.BACKOFF_OVER],
+        [Phase.STARTING, Phase.READY, Phase.READY, Phase.READY, Phase.RESTARTING, Phase.STARTING],
+    ),
     "a fault while ending is no failure": (
         [Event.WEIGHTS_GOOD, Event.STOP, Event.FAULT],
         [Phase.STARTING, Phase.DRAINING, Phase.STOPPED],
@@ -80,7 +84,7 @@ def test_every_signal_is_bounded():
 
 def test_every_timer_is_heard_where_it_may_fire():
     """A kill that is due while an engine is being ended is never ignored."""
-    for phase in (*LIVE, Phase.DRAINING):
+    for phase in (*LIVE, Phase.READY, Phase.DRAINING):
         assert Action.KILL in step(phase, Event.KILL_DUE).actions
 
 

@@ -166,7 +166,8 @@ class World:
 
     def close(self):
         """Leave nothing running."""
-        for server in self.servers:
+        while self.servers:
+            server = self.servers.pop()
             if server.process.poll() is None:
                 server.process.kill()
                 server.process.wait()

@@ -28,6 +28,11 @@ class RunDir:
         return self.path / "engine.lock"
 
     @property
+    def agent_hash(self) -> Path:
+        """sha256 of the token by which the gate in the engine knows the agent; another one at each start."""
+        return self.path / "agent.hash"
+
+    @property
     def draining(self) -> Path:
         """Exists from the moment the server is asked to end: the gate in the engine refuses new requests."""
         return self.path / "draining"

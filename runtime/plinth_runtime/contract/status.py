@@ -34,6 +34,7 @@ class Cause(StrEnum):
     OUT_OF_MEMORY = "out-of-memory"
     STARTUP_TIMEOUT = "startup-timeout"
     ENGINE_DIED = "engine-died"
+    HUNG = "hung"
     INTERNAL = "internal"
 
 

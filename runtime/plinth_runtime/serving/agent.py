@@ -65,6 +65,7 @@ class Assignment:
     check_weights: WeightCheck
     inbox: Inbox
     log: Log
+    token: str = field(default="", repr=False)
 
 
 @dataclass(eq=False)
@@ -76,6 +77,7 @@ class Engine:
     prober: Prober | None = None
     was_ready: bool = False
     overdue: bool = False
+    hung: str = ""
 
 
 @dataclass(eq=False)
@@ -153,22 +155,29 @@ class Agent:
             case inbox.EngineStarted(generation, pid) if generation == self.generation:
                 self.board.engine_pid = pid
                 note_engine(self.work.run_dir.engine_lock, pid)
-                api = self.work.launch.api
                 if self.engine is not None:
-                    self.engine.prober = Prober(Target(api.host, api.port, pid), self._probe_report(generation))
+                    self.engine.prober = self._watch(generation, pid)
                 self._publish()
             case inbox.EngineSighted(generation, sighting) if generation == self.generation:
                 if sighting.event is not None:
                     self._happen(sighting.event)
                 self.board.advance(sighting.percent)
-            case inbox.EngineProbed(generation, healthy) if generation == self.generation:
-                self._happen(Event.HEALTHY if healthy else Event.UNHEALTHY)
+            case inbox.EngineProbed(generation, event, why) if generation == self.generation:
+                self._on_opinion(event, why)
             case inbox.EngineEnded(generation) if generation == self.generation:
                 self._on_engine_end(news)
 
     def _on_timer(self, event: Event) -> None:
         if event is Event.STARTUP_OVERDUE and self.engine is not None:
             self.engine.overdue = True
+        self._happen(event)
+
+    def _on_opinion(self, event: Event, why: str) -> None:
+        self.board.message = why
+        if why:
+            self.work.log.say(f"{event}: {why}")
+        if event is Event.HUNG and self.engine is not None:
+            self.engine.hung = why
         self._happen(event)
 
     def _on_engine_end(self, news: inbox.EngineEnded) -> None:
@@ -186,7 +195,7 @@ class Agent:
             self._happen(Event.DIED_FINAL)
             return
         kills = count_oom_kills() - engine.oom_kills_before
-        seen = Circumstances(tuple(engine.process.tail), engine.was_ready, engine.overdue, kills)
+        seen = Circumstances(tuple(engine.process.tail), engine.was_ready, engine.overdue, kills, engine.hung)
         end = explain(news.end, seen)
         self.deaths.append(Death(end.cause, self.board.clock(), engine.was_ready))
         verdict = judge(self.deaths, self.work.launch.lifecycle)
@@ -227,6 +236,8 @@ class Agent:
             case Action.REFUSE_NEW:
                 files.write_whole(self.work.run_dir.draining, "")
             case Action.TERMINATE | Action.KILL if self.engine is not None:
+                if self.engine.prober is not None:
+                    self.engine.prober.stop()  # an opinion of an engine that is to end would bring it back on stage
                 process = self.engine.process
                 (process.terminate if action is Action.TERMINATE else process.kill)()
             case Action.TERMINATE | Action.KILL | Action.FINISH | Action.ARM_BACKOFF:
@@ -272,8 +283,10 @@ class Agent:
         else:
             self.engine = Engine(process, count_oom_kills())
 
-    def _probe_report(self, generation: int) -> Callable[[bool], None]:
-        return lambda healthy: self.work.inbox.put(inbox.EngineProbed(generation, healthy))
+    def _watch(self, generation: int, pid: int) -> Prober:
+        launch, box = self.work.launch, self.work.inbox
+        target = Target(launch.api.host, launch.api.port, pid, self.work.token, launch.model.served_name)
+        return Prober(target, launch.lifecycle, lambda event, why: box.put(inbox.EngineProbed(generation, event, why)))
 
     def _prepare(self) -> None:
         """Do, in a thread of its own, whatever may take long before there is an engine."""

@@ -18,6 +18,9 @@ MODULE = "vllm.entrypoints.openai.api_server"
 
 MIDDLEWARE = "plinth_middleware.PlinthMiddleware"
 
+QUIET_PATHS = "/health,/metrics,/plinth/probe/v1/completions,/plinth/probe/v1/embeddings"
+"""Asked for every few seconds: not worth a line in the log."""
+
 FINGERPRINT_DIGITS = 16
 """Of the launch digest: enough to tell deployments apart, short enough for every response."""
 
@@ -51,10 +54,13 @@ class EngineCommand:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where our files are on this host: the injected folder, and the file whose existence means *draining*."""
+    """Where our files are on this host: the injected folder, the file whose existence means *draining*, and the hash
+    of the agent's token.
+    """
 
     injected: str
     draining: str
+    agent_hash: str
 
 
 def build_command(launch: LaunchConfig, paths: Paths, inherited: Mapping[str, str]) -> EngineCommand:
@@ -83,7 +89,7 @@ def build_argv(launch: LaunchConfig) -> tuple[str, ...]:
         "--no-trust-remote-code",
         "--no-enable-log-requests",  # prompts do not belong in logs
         "--disable-fastapi-docs",
-        "--disable-access-log-for-endpoints", "/health,/metrics",
+        "--disable-access-log-for-endpoints", QUIET_PATHS,
         "--enable-request-id-headers",
         "--sse-keep-alive-interval", "15",  # long prefills survive proxies with read timeouts
         "--fingerprint-mode", "custom",  # `full` tells version and parallelism to everybody
@@ -115,6 +121,7 @@ def build_environment(launch: LaunchConfig, paths: Paths, inherited: Mapping[str
         "PYTHONSAFEPATH": "1",  # the working directory must not shadow the engine's modules
         "PYTHONUNBUFFERED": "1",  # phases are read from the log as they happen
         "PLINTH_DRAINING_FILE": paths.draining,
+        "PLINTH_AGENT_FILE": paths.agent_hash,
     }
     if launch.api.keys_file is not None:
         fixed["PLINTH_KEYS_FILE"] = launch.api.keys_file

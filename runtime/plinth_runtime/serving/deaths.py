@@ -83,6 +83,7 @@ class Circumstances:
     was_ready: bool = False
     overdue: bool = False
     oom_kills: int = 0
+    hung: str = ""
 
 
 def _signal_name(number: int) -> str:
@@ -119,6 +120,8 @@ def _from_deeds(seen: Circumstances, when: str) -> Diagnosis | None:
     """Judge by what we or the kernel did."""
     if seen.overdue:
         return Cause.STARTUP_TIMEOUT, "the engine was not ready within the startup timeout and was killed", None
+    if seen.hung:
+        return Cause.HUNG, f"{seen.hung} and was killed", None
     if seen.oom_kills:
         return Cause.OUT_OF_MEMORY, f"the kernel killed a process of the engine for memory {when}", None
     return None

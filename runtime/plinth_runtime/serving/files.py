@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -76,6 +77,16 @@ def _open_lock(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise BadConfigError(f"{path} cannot be opened: {error.strerror}") from error
+
+
+def write_agent_hash(run_dir: RunDir, token: str) -> None:
+    """Write down by what the engine's gate shall know this agent. Raises BadConfigError: unknown, it is blind."""
+    try:
+        run_dir.agent_hash.unlink(missing_ok=True)
+        with open(os.open(run_dir.agent_hash, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
+            file.write(hashlib.sha256(token.encode()).hexdigest() + "\n")
+    except OSError as error:
+        raise BadConfigError(f"{run_dir.agent_hash} cannot be written: {error.strerror}") from error
 
 
 def write_whole(path: Path, text: str) -> None:

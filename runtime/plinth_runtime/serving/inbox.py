@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from plinth_runtime.errors import RuntimeFault
     from plinth_runtime.serving.deaths import Exit
     from plinth_runtime.serving.phases import Sighting
+    from plinth_runtime.serving.states import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,11 @@ class EngineSighted:
 
 @dataclass(frozen=True, slots=True)
 class EngineProbed:
-    """The engine's health changed."""
+    """The opinion of the engine changed: HEALTHY, UNHEALTHY or HUNG, and why."""
 
     generation: int
-    healthy: bool
+    event: Event
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,45 +1,98 @@
-"""Asking the engine whether it is well, again and again, from a thread; only changes are reported."""
+"""Watching one engine from a thread: is it there, does it move? Only changes of opinion are reported.
+
+What the answers mean is decided in `liveness.py`. The agent proves to the gate in the engine's server who it is by a
+token that only its memory holds.
+"""
 
 from __future__ import annotations
 
 import http.client
+import json
 import os
+import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
 from threading import Event as Flag
 from threading import Thread
 
+from plinth_runtime.contract.launch import LaunchLifecycle
+from plinth_runtime.serving.liveness import (
+    Patience,
+    Pulse,
+    Sample,
+    Verdict,
+    feel,
+    judge,
+    moved,
+    read_metrics,
+    until_next_verdict,
+)
 from plinth_runtime.serving.ports import find_holder
+from plinth_runtime.serving.states import Event
 
 STARTING_PERIOD_SECONDS = 0.25
 READY_PERIOD_SECONDS = 5.0
-TIMEOUT_SECONDS = 5.0
-PATIENCE = 3
-"""Probes without an answer in a row before an engine counts as unreachable: a busy one may miss one or two."""
+LOOKS_PER_STALL = 4
+"""While requests are computed the engine is looked at this often within the stall limit."""
 
-OK, UNAVAILABLE = 200, 503
+TIMEOUT_SECONDS = 5.0
+TOKEN_HEADER = "x-plinth-agent"  # noqa: S105 a name
+PROBE_PREFIX = "/plinth/probe"
+"""The gate passes what is under this path on without it; the access log leaves it out."""
+
+OK, NOT_FOUND, UNAVAILABLE = 200, 404, 503
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The engine's address, and the group whose process must be the one that answers there."""
+    """The engine's address, the group whose process must answer there, our token, and the model's name."""
 
     host: str
     port: int
     group: int
+    token: str = field(default="", repr=False)
+    model: str = ""
 
 
-def ask(host: str, port: int, timeout: float = TIMEOUT_SECONDS) -> int | None:
-    """Return the HTTP status of GET /health, None without an answer."""
-    connection = http.client.HTTPConnection(reachable_host(host), port, timeout=timeout)
-    try:
-        connection.request("GET", "/health", headers={"connection": "close"})
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request to the engine."""
+
+    path: str
+    body: bytes | None = None
+
+
+class Reply(StrEnum):
+    """What came of a probe."""
+
+    ANSWERED = "answered"
+    SILENCE = "silence"
+    REFUSED = "refused"
+
+
+def probes(model: str) -> list[Question]:
+    """List the cheapest requests that need a step of the engine; which one it knows depends on the kind of model."""
+    completion = {"model": model, "prompt": "a", "max_tokens": 1, "temperature": 0}
+    embedding = {"model": model, "input": "a"}
+    return [
+        Question(f"{PROBE_PREFIX}/v1/completions", json.dumps(completion).encode()),
+        Question(f"{PROBE_PREFIX}/v1/embeddings", json.dumps(embedding).encode()),
+    ]
+
+
+def ask(target: Target, question: Question, timeout: float = TIMEOUT_SECONDS) -> tuple[int | None, bytes]:
+    """Return the HTTP status and body, None without an answer in time."""
+    connection = http.client.HTTPConnection(reachable_host(target.host), target.port, timeout=timeout)
+    headers = {"connection": "close", TOKEN_HEADER: target.token, "content-type": "application/json"}
+    with closing(connection):
+        try:
+            connection.request("GET" if question.body is None else "POST", question.path, question.body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            return None, b""
 
 
 def reachable_host(host: str) -> str:
@@ -55,30 +108,18 @@ def belongs(target: Target) -> bool:
     return False
 
 
-class Verdicts:
-    """Turns single answers into changes of opinion. Pure."""
-
-    def __init__(self) -> None:
-        self.healthy = False
-        self._misses = 0
-
-    def take(self, status: int | None) -> bool | None:
-        """Return the new opinion if this answer changed it."""
-        before = self.healthy
-        if status == OK:
-            self.healthy, self._misses = True, 0
-        else:
-            self._misses = PATIENCE if status == UNAVAILABLE else self._misses + 1
-            self.healthy = self.healthy and self._misses < PATIENCE
-        return self.healthy if self.healthy is not before else None
-
-
 class Prober:
-    """Probes one engine until told to stop."""
+    """Watches one engine until told to stop or until it hangs. Reports HEALTHY, UNHEALTHY and HUNG, with a reason."""
 
-    def __init__(self, target: Target, report: Callable[[bool], None]) -> None:
+    def __init__(self, target: Target, limits: LaunchLifecycle, report: Callable[[Event, str], None]) -> None:
         self._target = target
+        self._limits = limits
+        self._patience = Patience(limits.stall_seconds, limits.hang_seconds)
+        self._timeout = min(TIMEOUT_SECONDS, limits.stall_seconds / 2)
         self._report = report
+        self._probes = probes(target.model)
+        self._probed_at = -limits.probe_seconds
+        self._unanswered = False
         self._stopped = Flag()
         Thread(target=self._run, name="probe", daemon=True).start()
 
@@ -87,13 +128,68 @@ class Prober:
         self._stopped.set()
 
     def _run(self) -> None:
-        verdicts = Verdicts()
-        known = False
-        while not self._stopped.wait(READY_PERIOD_SECONDS if verdicts.healthy else STARTING_PERIOD_SECONDS):
-            status = ask(self._target.host, self._target.port)
-            if status == OK and not known:
-                known = belongs(self._target)
-                status = OK if known else None
-            change = verdicts.take(status)
-            if change is not None and not self._stopped.is_set():
-                self._report(change)
+        while not self._stopped.wait(STARTING_PERIOD_SECONDS):
+            if self._health() == OK and belongs(self._target):
+                self._tell(Event.HEALTHY, "")
+                self._watch()
+                return
+
+    def _watch(self) -> None:
+        pulse, opinion = Pulse(), Event.HEALTHY
+        while not self._stopped.wait(self._pause(pulse)):
+            at = time.monotonic()
+            health = self._health()
+            pulse = feel(pulse, self._look(pulse, at) if health is not None else self._silence(at))
+            verdict = judge(pulse, time.monotonic(), self._patience)
+            if verdict is Verdict.HUNG:
+                seconds = time.monotonic() - (pulse.still_since or 0)
+                self._tell(Event.HUNG, f"the engine has work and made no step for {seconds:.0f} s")
+                return
+            new = Event.UNHEALTHY if health == UNAVAILABLE or verdict is Verdict.STALLED else Event.HEALTHY
+            if new is not opinion:
+                opinion = new
+                self._tell(new, "the engine has work and makes no step" if verdict is Verdict.STALLED else "")
+
+    def _pause(self, pulse: Pulse) -> float:
+        if self._unanswered:
+            return STARTING_PERIOD_SECONDS
+        busy = pulse.still_since is not None
+        period = self._patience.stall / LOOKS_PER_STALL if busy else self._limits.probe_seconds
+        return min(READY_PERIOD_SECONDS, period)
+
+    def _tell(self, event: Event, why: str) -> None:
+        if not self._stopped.is_set():
+            self._report(event, why)
+
+    def _health(self) -> int | None:
+        return ask(self._target, Question("/health"), self._timeout)[0]
+
+    def _silence(self, at: float) -> Sample:
+        self._unanswered = True
+        return Sample(at, waiting=True)
+
+    def _look(self, pulse: Pulse, at: float) -> Sample:
+        """Read the counters; where they prove nothing, ask for a token."""
+        status, body = ask(self._target, Question("/metrics"), self._timeout)
+        if status is None:
+            return self._silence(at)
+        seen = read_metrics(body.decode(errors="replace"), at) if status == OK else Sample(at, waiting=False)
+        if seen.waiting and (moved(pulse, seen) or pulse.still_since is None):
+            self._unanswered = False
+            return seen
+        if not seen.waiting and not self._unanswered and at - self._probed_at < self._limits.probe_seconds:
+            return seen
+        self._probed_at = at
+        reply = self._probe(until_next_verdict(pulse, at, self._patience))
+        self._unanswered = reply is Reply.SILENCE
+        if reply is Reply.REFUSED:
+            return seen
+        return Sample(at, waiting=self._unanswered, steps=seen.steps)
+
+    def _probe(self, timeout: float) -> Reply:
+        while self._probes:
+            status, _ = ask(self._target, self._probes[0], timeout)
+            if status != NOT_FOUND:
+                return {OK: Reply.ANSWERED, None: Reply.SILENCE}.get(status, Reply.REFUSED)
+            del self._probes[0]
+        return Reply.REFUSED

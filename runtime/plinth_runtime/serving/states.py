@@ -29,6 +29,7 @@ class Event(StrEnum):
     WARMING_SEEN = "warming seen"
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
+    HUNG = "hung"
     DIED_RETRY = "died, retry"
     DIED_FINAL = "died, final"
     BACKOFF_OVER = "backoff over"
@@ -86,6 +87,9 @@ def _rows() -> Iterator[tuple[Phase, Event, Step]]:
 
     yield Phase.READY, Event.HEALTHY, Step(Phase.READY, (Action.SHOW,))
     yield Phase.READY, Event.UNHEALTHY, Step(Phase.READY, (Action.HIDE,))
+    # As with a start that takes too long, the engine stays the same until its death is seen.
+    yield Phase.READY, Event.HUNG, Step(Phase.READY, (Action.HIDE, Action.KILL, Action.ARM_GRACE))
+    yield Phase.READY, Event.KILL_DUE, Step(Phase.READY, (Action.HIDE, Action.KILL, Action.ARM_GRACE))
     yield Phase.READY, Event.DIED_RETRY, Step(Phase.RESTARTING, (Action.HIDE, Action.ARM_BACKOFF))
     yield Phase.READY, Event.DIED_FINAL, Step(Phase.FAILED, (Action.HIDE, Action.FINISH))
     stop_ready = (Action.HIDE, Action.REFUSE_NEW, Action.TERMINATE, Action.ARM_DRAIN)

@@ -19,6 +19,7 @@ from typing import Any
 
 KEYS_VARIABLE = "PLINTH_KEYS_FILE"
 DRAINING_VARIABLE = "PLINTH_DRAINING_FILE"
+AGENT_VARIABLE = "PLINTH_AGENT_FILE"
 RETRY_AFTER_SECONDS = 10
 
 OPEN_PATHS = frozenset({"/health"})
@@ -35,6 +36,14 @@ ALLOWED_PATHS = OPEN_PATHS | {
     "/v1/embeddings",
 }
 """Compared with the percent-decoded path, exactly. Everything else does not exist."""
+
+AGENT_HEADER = b"x-plinth-agent"
+PROBE_PREFIX = "/plinth/probe"
+AGENT_PATHS = {"/metrics": "/metrics"} | {
+    f"{PROBE_PREFIX}{path}": path for path in ("/v1/completions", "/v1/embeddings")
+}
+"""What the agent may ask for without a key, and what it gets. Its probes have paths of their own so that they can be
+left out of the access log."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -81,10 +90,14 @@ class PlinthMiddleware:
         self._app = app
         self._keys = KeyRing(keys_file) if keys_file else None
         self._draining_file = environment.get(DRAINING_VARIABLE, "")
+        agent_file = environment.get(AGENT_VARIABLE)
+        self._agent = KeyRing(agent_file) if agent_file else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer in the engine's place."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and self._is_agent(scope):
+            await self._app({**scope, "path": AGENT_PATHS[scope["path"]]}, receive, send)
+        elif scope["type"] == "http":
             refusal = self._refuse(scope)
             if refusal is None:
                 await self._app(scope, receive, send)
@@ -94,6 +107,12 @@ class PlinthMiddleware:
             await send({"type": "websocket.close", "code": 1008})
         else:
             await self._app(scope, receive, send)
+
+    def _is_agent(self, scope: Scope) -> bool:
+        if self._agent is None or scope["path"] not in AGENT_PATHS:
+            return False
+        token = next((value for name, value in scope["headers"] if name == AGENT_HEADER), b"")
+        return bool(token) and self._agent.accepts(token)
 
     def _refuse(self, scope: Scope) -> tuple[int, str, str] | None:
         path = scope["path"]

@@ -1,0 +1,108 @@
+"""Does the engine move? Pure: samples in, a verdict out.
+
+An engine is judged by its own steps, never by how long an answer takes: as long as its counter of steps moves, the
+longest queue is no hang. Without work it is asked for one token now and then, because a frozen idle engine looks like a
+well one: its server answers everything but requests.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+FIRST_STEP_FACTOR = 2
+"""The first request may compile, allocate and load what no warm-up did; until a step was seen, patience is doubled."""
+
+SHORTEST_PATIENCE_SECONDS = 0.1
+
+METRIC = re.compile(
+    r"^(vllm:num_requests_running|vllm:num_requests_waiting|vllm:iteration_tokens_total_count)(?:\{[^}]*\})? (\S+)$",
+    re.MULTILINE,
+)
+STEPS = "vllm:iteration_tokens_total_count"
+
+
+class Verdict(StrEnum):
+    """What to think of an engine."""
+
+    MOVING = "moving"
+    STALLED = "stalled"
+    HUNG = "hung"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long work may stand still, in seconds: then no more clients are sent, then the engine is replaced."""
+
+    stall: float
+    hang: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look. `at`: when it began. `steps`: the engine's counter, None if it did not tell. `waiting`: there is work
+    that the engine has not finished: requests of clients, or an unanswered probe.
+    """
+
+    at: float
+    waiting: bool
+    steps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What all looks so far come to. `still_since` is None when nothing waits; `proven` once a step was seen."""
+
+    steps: float | None = None
+    still_since: float | None = None
+    proven: bool = False
+
+
+def read_metrics(text: str, at: float) -> Sample:
+    """Read a sample from the engine's metrics, summed over its data-parallel ranks."""
+    totals: dict[str, float] = {}
+    for name, value in METRIC.findall(text):
+        totals[name] = totals.get(name, 0.0) + float(value)
+    steps = totals.pop(STEPS, None)
+    return Sample(at, waiting=sum(totals.values()) > 0, steps=steps)
+
+
+def moved(pulse: Pulse, sample: Sample) -> bool:
+    """Say whether the engine made a step since the last look."""
+    return None not in (pulse.steps, sample.steps) and sample.steps != pulse.steps
+
+
+def feel(pulse: Pulse, sample: Sample) -> Pulse:
+    """Take one more look into account."""
+    if not sample.waiting:
+        since = None
+    elif pulse.still_since is None or moved(pulse, sample):
+        since = sample.at
+    else:
+        since = pulse.still_since
+    steps = pulse.steps if sample.steps is None else sample.steps
+    return replace(pulse, steps=steps, still_since=since, proven=pulse.proven or moved(pulse, sample))
+
+
+def judge(pulse: Pulse, now: float, patience: Patience) -> Verdict:
+    """Say what the pulse means at a moment."""
+    if pulse.still_since is None:
+        return Verdict.MOVING
+    quiet, factor = now - pulse.still_since, _factor(pulse)
+    if quiet >= patience.hang * factor:
+        return Verdict.HUNG
+    # An engine that never made a step is not called stalled: its first one may be slow.
+    return Verdict.STALLED if pulse.proven and quiet >= patience.stall else Verdict.MOVING
+
+
+def until_next_verdict(pulse: Pulse, now: float, patience: Patience) -> float:
+    """Give the seconds after which the verdict changes if nothing moves; for as long a probe may take."""
+    since = now if pulse.still_since is None else pulse.still_since
+    limits = (patience.stall, patience.hang * _factor(pulse))
+    due = [since + limit - now for limit in limits]
+    return min((left for left in due if left > 0), default=SHORTEST_PATIENCE_SECONDS) + SHORTEST_PATIENCE_SECONDS
+
+
+def _factor(pulse: Pulse) -> int:
+    return 1 if pulse.proven else FIRST_STEP_FACTOR
