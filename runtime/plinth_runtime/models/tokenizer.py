@@ -82,7 +82,7 @@ def _check_token(tokenizer: Any, token: str, field: str) -> None:
         raise BuildError(field, token, f"is none of the tokenizer's {len(vocabulary)} tokens", f"write {remedy}")
 
 
-def _set_chat_template(tokenizer: Any, value: str | None, folder: Path | None) -> None:
+def _set_chat_template(tokenizer: Any, value: str | None, folder: Path) -> None:
     if value is None:
         if not tokenizer.chat_template:
             _fall_back(tokenizer, folder)
@@ -95,7 +95,7 @@ def _set_chat_template(tokenizer: Any, value: str | None, folder: Path | None) -
     check_template(tokenizer)
 
 
-def _fall_back(tokenizer: Any, folder: Path | None) -> None:
+def _fall_back(tokenizer: Any, folder: Path) -> None:
     """Give a base model, which has none, the plain template where there is one, and say so either way."""
     if DEFAULT in template_names(folder):
         tokenizer.chat_template = read_template(DEFAULT, folder)
