@@ -139,6 +139,8 @@ OTHER = {
     "open": True,
     "maxModelLen": 1024,
     "maxNumSeqs": 4,
+    "maxQueuedRequests": 3,
+    "maxBodySize": "1Mi",
     "kvCacheMemory": "2Gi",
     "dtype": "float32",
     "enforceEager": False,

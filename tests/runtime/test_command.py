@@ -80,6 +80,8 @@ CHANGES = {
     "host": ("api", "host", "0.0.0.0"),  # noqa: S104
     "port": ("api", "port", 8009),
     "keysFile": ("api", "keysFile", None),
+    "maxQueuedRequests": ("api", "maxQueuedRequests", 1),
+    "maxBodyBytes": ("api", "maxBodyBytes", 1),
 }
 
 

@@ -3,30 +3,18 @@
 import ast
 import asyncio
 import hashlib
-import importlib.util
 import json
 import sys
 
 import pytest
+from support.gate import INJECTED, load
 
-
-@pytest.fixture(scope="session")
-def gate_path(project_root):
-    """The middleware's file."""
-    return project_root / "runtime/plinth_runtime/serving/injected/plinth_middleware.py"
-
-
-@pytest.fixture(scope="session")
-def gate(gate_path):
-    """The module, loaded as the engine loads it: from its folder and by its own name."""
-    spec = importlib.util.spec_from_file_location("plinth_middleware", gate_path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+gate = load("plinth_middleware")
+keyring = load("plinth_keys")
 
 
 @pytest.fixture
-def ask(gate, tmp_path):
+def ask(tmp_path):
     """A function that sends one request and returns (status, body, headers); 200 comes from behind the gate."""
 
     def send_one(path, headers=(), keys=None, draining=False, kind="http"):
@@ -47,8 +35,12 @@ def ask(gate, tmp_path):
             sent.append(message)
 
         application = gate.PlinthMiddleware(behind, environment)
-        scope = {"type": kind, "path": path, "headers": list(headers)}
-        asyncio.run(application(scope, None, collect))
+        scope = {"type": kind, "method": "POST", "path": path, "headers": list(headers)}
+
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        asyncio.run(application(scope, receive, collect))
         if kind == "websocket":
             return sent
         body = json.loads(sent[1]["body"]) if len(sent) > 1 else None
@@ -110,9 +102,9 @@ def test_without_a_key_only_health(ask, keys):
     assert (status, body["error"]["code"], headers[b"www-authenticate"]) == (401, "invalid_api_key", b"Bearer")
 
 
-def test_keys_file_is_reread(gate, keys):
+def test_keys_file_is_reread(keys):
     """A key that was taken out of the file is refused at once; without the file nobody enters."""
-    ring = gate.KeyRing(str(keys))
+    ring = keyring.KeyRing(str(keys))
     assert ring.accepts(b"alpha")
     keys.write_text(hashlib.sha256(b"beta").hexdigest() + "\n")
     assert not ring.accepts(b"alpha")
@@ -157,14 +149,25 @@ def test_lifespan_passes(ask):
     assert ask("", kind="lifespan")[0] == 200
 
 
-def test_it_stands_alone(gate_path):
-    """The folder holds this one file, and it imports nothing but the standard library."""
-    assert [path.name for path in gate_path.parent.iterdir() if path.name != "__pycache__"] == [gate_path.name]
-    tree = ast.parse(gate_path.read_text())
+def test_many_keys(ask, tmp_path):
+    """A thousand keys are accepted, each of them; the file may carry notes and empty lines."""
+    path = tmp_path / "many"
+    digests = [hashlib.sha256(str(number).encode()).hexdigest().upper() for number in range(1000)]
+    path.write_text("# all of them\n\n" + "\n".join(digests))
+    for number in (0, 500, 999):
+        assert ask("/v1/models", [(b"x-api-key", str(number).encode())], path)[0] == 200
+    assert ask("/v1/models", [(b"x-api-key", b"1000")], path)[0] == 401
+
+
+def test_they_stand_alone():
+    """The folder's files have names that no other module has, and import the standard library and each other only."""
+    files = [path for path in INJECTED.iterdir() if path.name != "__pycache__"]
+    assert all(path.name.startswith("plinth_") for path in files)
     imported = {
         name.split(".")[0]
-        for node in ast.walk(tree)
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
     }
-    assert imported <= set(sys.stdlib_module_names)
+    assert imported <= set(sys.stdlib_module_names) | {path.stem for path in files}

@@ -50,7 +50,13 @@ def launch_config(
             extra_args=spec.engine_args,
             environment=spec.environment,
         ),
-        api=LaunchApi(host=spec.host, port=port, keys_file=None if spec.open else str(run_dir.keys)),
+        api=LaunchApi(
+            host=spec.host,
+            port=port,
+            keys_file=None if spec.open else str(run_dir.keys),
+            max_queued_requests=spec.max_queued_requests,
+            max_body_bytes=spec.max_body_size,
+        ),
         management=LaunchManagement(port=management_port),
         lifecycle=LaunchLifecycle(
             startup_timeout_seconds=decided.startup_timeout_seconds,

@@ -58,6 +58,19 @@ class DeploymentSpec(Spec):
         strict=True,
         description="Requests computed at the same time; more wait. Default: 16, beyond that a CPU only gets slower.",
     )
+    max_queued_requests: int = Field(
+        default=256,
+        ge=0,
+        strict=True,
+        description="Requests that may wait beyond `maxNumSeqs`; one more is answered 429 with Retry-After. Default: "
+        "256, more than that would wait for minutes.",
+    )
+    max_body_size: ByteSize = Field(
+        default=8 << 20,
+        gt=0,
+        description="Largest request body; a larger one is answered 413. Default: 8Mi, the longest prompt of any model "
+        "here and some pictures.",
+    )
     kv_cache_memory: ByteSize = Field(
         default=GIB,
         gt=0,

@@ -50,6 +50,10 @@ class LaunchApi(Document):
     keys_file: str | None = Field(
         default=None, description="Absolute path of the file with sha256 hashes of accepted keys; None: open to all."
     )
+    max_queued_requests: int = Field(
+        default=256, ge=0, description="Requests that may wait beyond those computed; one more is answered 429."
+    )
+    max_body_bytes: int = Field(default=8 << 20, gt=0, description="A larger request body is answered 413.")
 
 
 class LaunchManagement(Document):

@@ -122,6 +122,8 @@ def build_environment(launch: LaunchConfig, paths: Paths, inherited: Mapping[str
         "PYTHONUNBUFFERED": "1",  # phases are read from the log as they happen
         "PLINTH_DRAINING_FILE": paths.draining,
         "PLINTH_AGENT_FILE": paths.agent_hash,
+        "PLINTH_MAX_BODY_BYTES": str(launch.api.max_body_bytes),
+        "PLINTH_MAX_OPEN_REQUESTS": str(launch.engine.max_num_seqs + launch.api.max_queued_requests),
     }
     if launch.api.keys_file is not None:
         fixed["PLINTH_KEYS_FILE"] = launch.api.keys_file

@@ -1,8 +1,8 @@
 # ruff: noqa: INP001 a folder for the PYTHONPATH, no package
-"""The gate inside the engine's own server: which paths exist, who may call them, and no new work while draining.
+"""The gate inside the engine's own server: which paths exist, who may call them, how much at once, and when no more.
 
-Pure ASGI and standard library only. This file lives alone in its folder because that folder goes on the engine's
-PYTHONPATH: whatever lay beside it could be imported by the engine instead of its own modules, and an import of ours
+Pure ASGI and standard library only. These files live alone in their folder because that folder goes on the engine's
+PYTHONPATH: whatever lay beside them could be imported by the engine instead of its own modules, and an import of ours
 from here would drag our dependencies into the engine's environment.
 
 The gate answers by itself or steps aside; it never wraps `send`, so a streamed token costs nothing.
@@ -10,24 +10,49 @@ The gate answers by itself or steps aside; it never wraps `send`, so a streamed 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
+import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import plinth_idle
+from plinth_asgi import (
+    Application,
+    Bounds,
+    GoneError,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    TooLargeError,
+    TooSlowError,
+    answer,
+    header,
+    read_body,
+    replay,
+)
+from plinth_keys import KeyRing
 
 KEYS_VARIABLE = "PLINTH_KEYS_FILE"
 DRAINING_VARIABLE = "PLINTH_DRAINING_FILE"
 AGENT_VARIABLE = "PLINTH_AGENT_FILE"
-RETRY_AFTER_SECONDS = 10
+BODY_VARIABLE = "PLINTH_MAX_BODY_BYTES"
+OPEN_VARIABLE = "PLINTH_MAX_OPEN_REQUESTS"
+
+DEFAULT_BODY_BYTES = 8 << 20
+BODY_SECONDS = 30.0
+"""For a request's body to arrive; a client that drips it is not waited for."""
+
+DRAIN_RETRY_SECONDS = 10
+QUEUE_RETRY_SECONDS = 1
 
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a key: says nothing but yes or no."""
 
-ALLOWED_PATHS = OPEN_PATHS | {
-    "/metrics",
-    "/v1/models",
+UNLIMITED_PATHS = OPEN_PATHS | {"/metrics", "/v1/models"}
+"""Cost no step of the engine, so they are not counted."""
+
+ALLOWED_PATHS = UNLIMITED_PATHS | {
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/responses",
@@ -45,40 +70,44 @@ AGENT_PATHS = {"/metrics": "/metrics"} | {
 """What the agent may ask for without a key, and what it gets. Its probes have paths of their own so that they can be
 left out of the access log."""
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+class Refusal(NamedTuple):
+    """Why a request goes no further, in the words of OpenAI's errors."""
+
+    status: int
+    code: str
+    message: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-class KeyRing:
-    """Accepted keys, as sha256 hex digits read from a file, one a line. The file is read again when it changes."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._hashes: tuple[bytes, ...] = ()
-
-    def accepts(self, key: bytes) -> bool:
-        """Compare with every hash, in a time that does not depend on which one agrees. No file: nobody enters."""
-        self._refresh()
-        digest = hashlib.sha256(key).hexdigest().encode()
-        agreed = [hmac.compare_digest(digest, known) for known in self._hashes]
-        return any(agreed)
-
-    def _refresh(self) -> None:
-        try:
-            stat = os.stat(self._path)  # noqa: PTH116 once per request: a Path object would cost more than the call
-            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if seen == self._seen:
-                return
-            with open(self._path, encoding="ascii") as file:  # noqa: PTH123 as above
-                lines = [line.strip().lower() for line in file]
-        except (OSError, UnicodeDecodeError):
-            self._seen, self._hashes = None, ()
-            return
-        self._seen = seen
-        self._hashes = tuple(line.encode() for line in lines if line and not line.startswith("#"))
+KINDS = {
+    401: "authentication_error",
+    404: "invalid_request_error",
+    408: "invalid_request_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "service_unavailable_error",
+}
+NO_KEY = Refusal(
+    401,
+    "invalid_api_key",
+    "A valid key is needed: Authorization: Bearer KEY, or x-api-key: KEY.",
+    ((b"www-authenticate", b"Bearer"),),
+)
+NO_PATH = Refusal(404, "not_found", "There is nothing at this path.")
+ENDING = Refusal(
+    503,
+    "draining",
+    "This server is ending; send the request to another one.",
+    ((b"retry-after", str(DRAIN_RETRY_SECONDS).encode()),),
+)
+FULL = Refusal(
+    429,
+    "queue_full",
+    "As many requests wait as may; try again, or send it to another server.",
+    ((b"retry-after", str(QUEUE_RETRY_SECONDS).encode()),),
+)
+SLOW = Refusal(408, "body_too_slow", "The request's body did not arrive in time.", ((b"connection", b"close"),))
 
 
 class PlinthMiddleware:
@@ -86,49 +115,90 @@ class PlinthMiddleware:
 
     def __init__(self, app: Application, environment: Mapping[str, str] | None = None) -> None:
         environment = os.environ if environment is None else environment
-        keys_file = environment.get(KEYS_VARIABLE)
         self._app = app
-        self._keys = KeyRing(keys_file) if keys_file else None
+        self._keys = _ring(environment.get(KEYS_VARIABLE))
+        self._agent = _ring(environment.get(AGENT_VARIABLE))
         self._draining_file = environment.get(DRAINING_VARIABLE, "")
-        agent_file = environment.get(AGENT_VARIABLE)
-        self._agent = KeyRing(agent_file) if agent_file else None
+        self._bounds = Bounds(int(environment.get(BODY_VARIABLE, DEFAULT_BODY_BYTES)), BODY_SECONDS)
+        self._most = int(environment.get(OPEN_VARIABLE, "0"))
+        self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer in the engine's place."""
-        if scope["type"] == "http" and self._is_agent(scope):
-            await self._app({**scope, "path": AGENT_PATHS[scope["path"]]}, receive, send)
-        elif scope["type"] == "http":
-            refusal = self._refuse(scope)
-            if refusal is None:
-                await self._app(scope, receive, send)
-            else:
-                await _answer(send, *refusal)
-        elif scope["type"] == "websocket":
+        kind = scope["type"]
+        if kind == "http":
+            await self._on_request(scope, receive, send)
+        elif kind == "websocket":
             await send({"type": "websocket.close", "code": 1008})
+        elif kind == "lifespan":
+            await self._live(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        watch = asyncio.ensure_future(plinth_idle.close_silent_connections(scope.get("app")))
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            watch.cancel()
+
+    async def _on_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if self._is_agent(scope):
+            await self._app({**scope, "path": AGENT_PATHS[path]}, receive, send)
+            return
+        refusal = self._refuse(scope)
+        if refusal is not None:
+            await _refuse_with(refusal, scope, send)
+        elif path in UNLIMITED_PATHS:
+            await self._app(scope, receive, send)
+        else:
+            await self._work(scope, receive, send)
+
+    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in that costs computing: one of a bounded number, with its body in full."""
+        self._open += 1
+        try:
+            body = await read_body(scope, receive, self._bounds)
+            await self._app(scope, replay(body, receive), send)
+        except TooLargeError:
+            await _refuse_with(self._too_large(), scope, send)
+        except TooSlowError:
+            await _refuse_with(SLOW, scope, send)
+        except GoneError:
+            pass  # nobody is there to be told
+        finally:
+            self._open -= 1
+
+    def _too_large(self) -> Refusal:
+        limit = f"The request's body is larger than {self._bounds.body_bytes} bytes."
+        return Refusal(413, "body_too_large", limit, ((b"connection", b"close"),))
 
     def _is_agent(self, scope: Scope) -> bool:
         if self._agent is None or scope["path"] not in AGENT_PATHS:
             return False
-        token = next((value for name, value in scope["headers"] if name == AGENT_HEADER), b"")
+        token = header(scope, AGENT_HEADER)
         return bool(token) and self._agent.accepts(token)
 
-    def _refuse(self, scope: Scope) -> tuple[int, str, str] | None:
+    def _refuse(self, scope: Scope) -> Refusal | None:
         path = scope["path"]
         if path in OPEN_PATHS:
             return None
         # The key comes first: without one, nobody learns which paths exist.
         if self._keys is not None and not self._keys.accepts(_key(scope["headers"])):
-            return 401, "invalid_api_key", "A valid key is needed: Authorization: Bearer KEY, or x-api-key: KEY."
+            return NO_KEY
         if path not in ALLOWED_PATHS:
-            return 404, "not_found", "There is nothing at this path."
+            return NO_PATH
         if path != "/metrics" and self._draining_file and os.path.exists(self._draining_file):  # noqa: PTH110 per request
-            return 503, "draining", "This server is ending; send the request to another one."
-        return None
+            return ENDING
+        return FULL if path not in UNLIMITED_PATHS and self._most and self._open >= self._most else None
 
 
-def _key(headers: list[tuple[bytes, bytes]]) -> bytes:
+def _ring(path: str | None) -> KeyRing | None:
+    return KeyRing(path) if path else None
+
+
+def _key(headers: Headers) -> bytes:
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             return value[7:].strip()
@@ -137,14 +207,7 @@ def _key(headers: list[tuple[bytes, bytes]]) -> bytes:
     return b""
 
 
-async def _answer(send: Send, status: int, code: str, message: str) -> None:
-    kind = {401: "authentication_error", 404: "invalid_request_error"}.get(status, "service_unavailable_error")
-    error = {"message": message, "type": kind, "param": None, "code": code}
-    body = json.dumps({"error": error}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status == 401:  # noqa: PLR2004 the status is the name
-        headers.append((b"www-authenticate", b"Bearer"))
-    if status == 503:  # noqa: PLR2004 the status is the name
-        headers.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _refuse_with(refusal: Refusal, scope: Scope, send: Send) -> None:
+    kind = KINDS[refusal.status]
+    error = {"message": refusal.message, "type": kind, "param": None, "code": refusal.code}
+    await answer(scope, send, refusal.status, {"error": error}, list(refusal.headers))

@@ -1,0 +1,49 @@
+# ruff: noqa: INP001 a folder for the PYTHONPATH, no package
+"""Connections that never finish their request's headers: the web server waits for them for ever, we do not.
+
+The server (uvicorn, as vLLM starts it) has no such limit and no hook for one, so its list of connections is looked at.
+Every name is asked for carefully: with another server, nothing is closed and everything else works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+HEADER_SECONDS = 20.0
+"""For a connection's next request line and headers."""
+
+LOOK_SECONDS = 5.0
+
+Seen = dict[int, float]
+"""Connections without a request, by identity, and since when."""
+
+
+def is_silent(connection: Any) -> bool:
+    """Say whether nobody serves this connection and no timer of the server's own runs for it."""
+    cycle = getattr(connection, "cycle", connection)
+    if cycle is connection or getattr(connection, "timeout_keep_alive_task", None) is not None:
+        return False
+    return cycle is None or bool(getattr(cycle, "response_complete", False))
+
+
+def overdue(connections: Iterable[Any], seen: Seen, now: float) -> list[Any]:
+    """List the connections that are silent for too long, and keep count of the others in `seen`."""
+    silent = {id(connection): connection for connection in connections if is_silent(connection)}
+    for gone in seen.keys() - silent.keys():
+        del seen[gone]
+    return [each for key, each in silent.items() if now - seen.setdefault(key, now) >= HEADER_SECONDS]
+
+
+async def close_silent_connections(app: Any) -> None:
+    """Look again and again, until cancelled."""
+    seen: Seen = {}
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        server = getattr(getattr(app, "state", None), "server", None)
+        state = getattr(server, "server_state", None)
+        for connection in overdue(tuple(getattr(state, "connections", ())), seen, asyncio.get_running_loop().time()):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.close()
