@@ -89,7 +89,18 @@ class Case:
 
 
 def fit(sizer: Sizer, nodes: Nodes, wish: Wish) -> Fitted | Refused:
-    """Decide."""
+    """Decide. Answers are remembered: many shapes have the same GPUs."""
+    shape = nodes.shape
+    key = (shape.gpus, shape.usable_bytes, "a100" in shape.gpu.lower(), nodes.count, nodes.mig, wish)
+    if wish.asked.anything:
+        return _decided(sizer, nodes, wish)
+    found = sizer.answers.get(key)
+    if found is None:
+        found = sizer.answers[key] = _decided(sizer, nodes, wish)
+    return found
+
+
+def _decided(sizer: Sizer, nodes: Nodes, wish: Wish) -> Fitted | Refused:
     limit = sizer.card.max_context
     if wish.context and limit and wish.context > limit:
         problem = f"{wish.context:,} tokens are longer than the {limit:,} the model was made for"

@@ -7,6 +7,7 @@ from these numbers in `memory.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from plinth_runtime.contract.card import ModelCard
 from pulumi_plinth.fit.kv import Cache, cache_of, element_bytes
@@ -52,6 +53,7 @@ class Sizer:
     adapters: Adapters = NO_ADAPTERS
     kv_dtype: str | None = None
     parts: Parts = field(init=False)
+    answers: dict[tuple[Any, ...], Any] = field(init=False, default_factory=dict)
     _legal: dict[int, tuple[int, ...]] = field(init=False, default_factory=dict)
     _known: dict[tuple[int, int, int, Batch], tuple[Need, ...]] = field(init=False, default_factory=dict)
     _requests: dict[tuple[int, int, int, Batch, int], int] = field(init=False, default_factory=dict)

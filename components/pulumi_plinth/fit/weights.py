@@ -17,9 +17,6 @@ HALF = 2
 VOCABULARY_PADDING = 64
 """vLLM rounds the vocabulary up to a multiple of this before it is divided (vocab_parallel_embedding.py, 0.32)."""
 
-STORED_TWICE_SHARE = 0.9
-"""A tied checkpoint whose parameters exceed its geometry by this share of an embedding holds a copy as head."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -61,9 +58,6 @@ def parts_of(card: ModelCard) -> Parts:
     head = min(
         0 if card.tied_embeddings else round(known.get("head", 0) * scale) if known else table, total - embedding
     )
-    if card.tied_embeddings and _holds_a_copy(card):
-        total -= min(embedding, total - embedding)
-        note += "; the tied head is stored twice and loaded once"
     vision = round(known.get("vision", 0) * scale)
     left = max(total - embedding - head - vision, 0)
     key_value = min(_key_value(card), left)
@@ -126,24 +120,16 @@ def weight_width(card: ModelCard) -> float:
 
 
 def _loaded(card: ModelCard) -> tuple[float, str]:
-    """Return memory over file: quantised tensors as they are, floats in the 16-bit format the model computes in."""
+    """Return memory over file: quantised tensors as they are, floats in the 16-bit format the model computes in.
+
+    A row of the catalogue counts a tied head once even where the file holds a copy of it; the copy is not loaded.
+    """
     if card.quantization is not None:
         return 1.0, f"{card.quantization.method}, tensors at their stored size"
     if not card.parameters or not card.weight_bytes:
         return 1.0, "stored size"
     scale = HALF * card.parameters / card.weight_bytes
     return min(scale, 1.0), "2 B a parameter" if scale < 0.99 else f"stored size, {card.dtype}"  # noqa: PLR2004 rounding
-
-
-def _holds_a_copy(card: ModelCard) -> bool:
-    """Tell whether a dense tied model's file also holds the head, as some Qwen3 files do."""
-    if card.experts or card.mla or card.bytes_by_part or not card.intermediate_size or card.quantization:
-        return False
-    attention = 2 * card.head_dim * (card.attention_heads + card.kv_heads)
-    layer = card.hidden_size * (attention + 3 * card.intermediate_size)
-    table = card.vocabulary * card.hidden_size
-    surplus = card.parameters - card.layers * layer - table
-    return STORED_TWICE_SHARE * table <= surplus <= (2 - STORED_TWICE_SHARE) * table
 
 
 def _key_value(card: ModelCard) -> int:

@@ -1,0 +1,108 @@
+"""Well-known models on Oracle's shapes: what was planned when the arithmetic was checked by hand.
+
+`by_hand` writes the formulas of docs/planner.md a second time, flat and for plain models only, so that the table is
+not merely what the code said. Models with windows, latents, experts or states are checked one by one below it.
+"""
+
+import csv
+
+import pytest
+from fit import golden
+
+from pulumi_plinth.fit.parallel import Nodes
+from pulumi_plinth.fit.plan import Fitted, Wish, fit
+from pulumi_plinth.fit.sizing import Sizer
+
+GIB = 1 << 30
+with golden.FILE.open() as stream:
+    TABLE = list(csv.DictReader(stream))
+
+PLAIN = [
+    row
+    for row in TABLE
+    if row["model"].startswith(
+        (
+            "llama-2",
+            "llama-3",
+            "qwen2.5",
+            "qwen3-8b",
+            "qwen3-0",
+            "phi-4",
+            "mistral",
+            "olmo",
+            "granite",
+            "smollm",
+            "c4ai",
+        )
+    )
+    and not row["model"].endswith("awq")
+    and " x PP1 x " in row["layout"]  # stages are checked in test_weights.py
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row['model']}-{row['shape']}")
+def test_the_plan_is_the_one_that_was_checked(row, cards, shapes):
+    """Layout, nodes, weights, cache, context and tokens."""
+    found = fit(Sizer(cards[row["model"]]), Nodes(shapes[row["shape"]]), Wish())
+    assert golden.cells(found) == tuple(row[column] for column in golden.COLUMNS[2:])
+
+
+def by_hand(card, tensor, gpu, batch):
+    """Weights, cache bytes and tokens of one GPU: dense, full attention, 16 bit, one stage."""
+    vocabulary = -(-card.vocabulary // 64) * 64
+    norms = 4 * card.layers * card.hidden_size
+    own = (2 * card.parameters - norms) / tensor + norms
+    step = batch.tokens * 2 * (2 * card.hidden_size + 3 * card.intermediate_size / tensor)
+    sampler = 3 * batch.sequences * vocabulary * 4
+    room = gpu - own - step - sampler - (8 << 20) * card.layers - 0.6 * GIB
+    return own, room, room / (4 * card.layers * max(card.kv_heads // tensor, 1) * card.head_dim)
+
+
+@pytest.mark.parametrize("row", PLAIN, ids=lambda row: f"{row['model']}-{row['shape']}")
+def test_plain_models_agree_with_the_formulas_written_flat(row, cards, shapes):
+    """Within half a percent and two blocks."""
+    card, shape = cards[row["model"]], shapes[row["shape"]]
+    found = fit(Sizer(card), Nodes(shape), Wish())
+    assert isinstance(found, Fitted)
+    own, room, tokens = by_hand(card, found.layout.tensor, shape.usable_bytes * 0.9, found.batch)
+    assert int(row["weights_mib"]) == pytest.approx(own / (1 << 20), rel=0.002, abs=2)
+    assert int(row["cache_mib"]) == pytest.approx(room / (1 << 20), rel=0.004, abs=2)
+    assert int(row["kv_tokens"]) == pytest.approx(tokens, rel=0.005, abs=32)
+
+
+def test_gpt_oss_120b_on_one_h100(plan):
+    """60.77 GiB of weights; 2.88 GiB for 8192 x 2 x (5760 + 3 x 4 x 2880) B and 3 x 1024 x 201,088 x 4 B.
+
+    0.9 x 79.22 = 71.298; less weights 60.770, activations 2.916, graphs 36 x 8 MiB = 0.281, 0.6: 6.73 GiB. A block of
+    18 layers is 18 x 2 x 8 x 64 x 2 x 16 = 589,824 B: 12,250 of them. 131,072 tokens hold 8192 blocks of the full
+    group and ceil((127 + 16,384) / 16) + 1 = 1033 of the sliding one: 9225, so 1.328 requests or 174 thousand tokens.
+    """
+    found = plan("gpt-oss-120b", "BM.GPU.H100.8")
+    assert str(found.layout) == "TP1 x PP1 x DP8"
+    assert found.need.cache.block_bytes == 589_824
+    assert found.need.cache.request_bytes(131_072) == 9225 * 589_824
+    assert found.cache_bytes / GIB == pytest.approx(6.73, abs=0.02)
+    assert found.kv_tokens == pytest.approx(6.73 * GIB / 589_824 / 9225 * 131_072, rel=0.003)
+
+
+def test_deepseek_v3_on_two_nodes_of_h100(plan):
+    """671 GB in fp8 with its draft layer: 641.3 GiB / 16 = 40.1 and a little more for what is replicated."""
+    found = plan("deepseek-v3-0324", "BM.GPU.H100.8")
+    layout = found.layout
+    assert (layout.tensor, layout.pipeline, layout.expert, found.nodes) == (8, 2, 8, 2)
+    assert 40.1 < found.need.weights / GIB < 41.5
+    # 31 of 61 layers on the larger stage: 31 x 576 x 2 B a token, not divided by eight
+    assert found.need.cache.token_bytes == 31 * 576 * 2
+    assert found.kv_tokens == pytest.approx(found.cache_bytes / 35_712, rel=0.001)
+
+
+def test_gemma_3_27b_keeps_ten_of_sixty_two_layers_in_full(plan):
+    """52 sliding layers make six groups of ten; a block is 10 x 2 x 16 x 128 x 2 x 16 B = 1.25 MiB."""
+    found = plan("gemma-3-27b-it", "BM.GPU.MI300X.8")
+    assert [row.groups for row in found.need.cache.rows] == [6, 1]
+    assert found.need.cache.block_bytes == 10 * 2 * 16 * 128 * 2 * 16
+
+
+def test_awq_weights_are_counted_as_stored(plan):
+    """5.68 GiB on disk and on the GPU."""
+    assert plan("qwen3-8b-awq", "VM.GPU.A10.1").need.weights / GIB == pytest.approx(5.68, abs=0.01)
