@@ -78,8 +78,9 @@ bench-start: install engine model ## Time to first answer, ours against bare vLL
 	$(BIN)/python tests/bench/start.py
 
 .PHONY: docs lock clean
-docs: $(INSTALLED) ## Write docs/reference.md from the specs
+docs: $(INSTALLED) ## Write docs/reference.md and the editors' schema from the specs
 	$(BIN)/plinth schema --markdown > docs/reference.md
+	$(BIN)/plinth schema file > docs/stack-file.schema.json
 lock: $(INSTALLED) ## Compile the locks anew from the *.in files
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes requirements.in -o requirements.lock
 	cd $(ENGINE_DIR) && ../../../$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate \

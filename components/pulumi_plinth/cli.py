@@ -305,21 +305,23 @@ def export(stack: str, cwd: Path, deployer: str) -> None:
 
 
 @main.command()
+@click.argument("part", type=click.Choice(["stack", "file", "store", "model", "deployment"]), default="stack")
 @click.option("--markdown", "as_markdown", is_flag=True, help="The reference for people instead.")
-def schema(as_markdown: bool) -> None:
-    """Print the JSON schema of the stack file's value under `plinth:stack`."""
-    from pulumi_plinth.reference import markdown
+def schema(part: str, as_markdown: bool) -> None:
+    r"""Print the JSON schema of the stack file's value under `plinth:stack`, of one PART of it, or of the whole file.
+
+    \b
+    Examples:
+      plinth schema file > docs/stack-file.schema.json      for an editor
+      plinth schema model | jq '.properties | keys'
+    """
+    from pulumi_plinth.reference import markdown, schema_of
     from pulumi_plinth.stack import StackSpec
 
-    found = StackSpec.model_json_schema()
-    click.echo(markdown(found) if as_markdown else json.dumps(found, indent=2))
-
-
-main.add_command(cli_convert.convert)
-main.add_command(cli_models.card)
-main.add_command(cli_models.models)
-main.add_command(cli_fit.fit)
-main.add_command(cli_fit.shapes)
+    if as_markdown:
+        click.echo(markdown(StackSpec.model_json_schema()))
+    else:
+        click.echo(json.dumps(schema_of(part), indent=2))
 
 
 @main.command()
@@ -331,3 +333,7 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is not None:
         click.echo(kind(main, {}, "plinth", "_PLINTH_COMPLETE").source())
+
+
+for command in (cli_convert.convert, cli_models.card, cli_models.models, cli_fit.fit, cli_fit.shapes):
+    main.add_command(command)

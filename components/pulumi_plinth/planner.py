@@ -11,6 +11,8 @@ from pulumi_plinth import naming
 from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
 from pulumi_plinth.deployment.plan import DeploymentCase, DeploymentPlan, plan_deployment
 from pulumi_plinth.errors import Fault, SpecError
+from pulumi_plinth.model.describe import described
+from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import human_gib
 from pulumi_plinth.stack import CONFIG_KEY, StackSpec
 from pulumi_plinth.store.plan import StorePlan, plan_store
@@ -31,12 +33,14 @@ class StackPlan:
     """The whole stack, decided."""
 
     stores: tuple[StorePlan, ...]
+    models: Mapping[str, ModelSpec]
     deployments: tuple[DeploymentPlan, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Render for `plinth plan --json`: plain values, reasons included."""
         return {
             "stores": [{"name": store.name, "kind": store.kind, "path": str(store.path)} for store in self.stores],
+            "models": [{"name": name, **_model_json(model)} for name, model in self.models.items()],
             "deployments": [_deployment_json(plan) for plan in self.deployments],
         }
 
@@ -54,7 +58,9 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
     faults.extend(_memory_faults(plans, facts.host))
     if faults:
         raise SpecError(faults)
-    return StackPlan(stores, tuple(plans))
+    cards = {name: model.card for name, model in facts.models.items()}
+    models = {name: described(model, cards.get(name)) for name, model in sorted(spec.models.items())}
+    return StackPlan(stores, models, tuple(plans))
 
 
 def _case(spec: StackSpec, facts: Facts, name: str) -> DeploymentCase:
@@ -80,6 +86,10 @@ def _memory_faults(plans: list[DeploymentPlan], host: HostFacts) -> list[Fault]:
     cache = f"{CONFIG_KEY}.deployments.{largest.name}.kvCacheMemory"
     value = human_gib(largest.launch.engine.kv_cache_bytes)
     return [Fault(cache, value, problem, "write a smaller kvCacheMemory or serve fewer models here")]
+
+
+def _model_json(model: ModelSpec) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
 
 
 def _deployment_json(plan: DeploymentPlan) -> dict[str, Any]:

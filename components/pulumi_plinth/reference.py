@@ -1,9 +1,15 @@
-"""The reference of stack files, as Markdown, from the same JSON schema that editors use. Pure."""
+"""JSON schemas of stack files for editors, and the reference for people from the same source. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from pulumi_plinth.deployment.spec import DeploymentSpec
+from pulumi_plinth.model.spec import ModelSpec
+from pulumi_plinth.spec import Spec
+from pulumi_plinth.stack import CONFIG_KEY, StackSpec
+from pulumi_plinth.store.spec import StoreSpec
 
 HEAD = """# Reference: stack files
 
@@ -25,6 +31,28 @@ def markdown(schema: Mapping[str, Any]) -> str:
                 names.append(used)
         sections.append("\n".join(_section(name, definition)))
     return "\n".join(sections)
+
+
+def schema_of(part: str) -> dict[str, Any]:
+    """Return the JSON schema of `stack`, `store`, `model`, `deployment`, or of the whole stack `file`."""
+    specs: dict[str, type[Spec]] = {
+        "stack": StackSpec,
+        "store": StoreSpec,
+        "model": ModelSpec,
+        "deployment": DeploymentSpec,
+    }
+    if part != "file":
+        return specs[part].model_json_schema()
+    stack = StackSpec.model_json_schema()
+    definitions = stack.pop("$defs")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Pulumi stack file with a Plinth stack",
+        "type": "object",
+        "properties": {"config": {"type": "object", "properties": {CONFIG_KEY: stack}, "required": [CONFIG_KEY]}},
+        "required": ["config"],
+        "$defs": definitions,
+    }
 
 
 def _section(name: str, definition: Mapping[str, Any]) -> Iterator[str]:

@@ -23,6 +23,9 @@ def show_plan(console: Console, spec: StackSpec, plan: StackPlan) -> None:
     """Print the stack with every decision's reason."""
     counts = ((spec.stores, "store"), (spec.models, "model"), (spec.deployments, "deployment"))
     console.print("plan: " + ", ".join(f"{len(part)} {noun}{'s' * (len(part) != 1)}" for part, noun in counts))
+    for name, model in plan.models.items():
+        facts = (model.architecture, model.parameter_size, model.quantization, model.license)
+        console.print(f"[bold]{name}[/]  {escape(', '.join(fact for fact in facts if fact) or 'as declared')}")
     for deployment in plan.deployments:
         title = f"[bold]{deployment.name}[/]  {deployment.launch.endpoint}  launch {deployment.launch.digest()[:12]}"
         table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2))

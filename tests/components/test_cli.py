@@ -199,3 +199,4 @@ def test_completion_and_schema_print(project):
     for shell in ("bash", "zsh", "fish"):
         assert "_PLINTH_COMPLETE" in invoke("completion", shell).output
     assert json.loads(invoke("schema").output)["properties"]["deployments"]
+    assert json.loads(invoke("schema", "model").output)["properties"]["servedName"]

@@ -137,6 +137,7 @@ OTHER = {
     "port": 18002,
     "managementPort": 18003,
     "open": True,
+    "generate": True,
     "maxModelLen": 1024,
     "maxNumSeqs": 4,
     "maxQueuedRequests": 3,

@@ -46,6 +46,12 @@ class DeploymentSpec(Spec):
         strict=True,
         description="Answer without an API key. Default: false, a key is generated once and is a secret output.",
     )
+    generate: bool = Field(
+        default=False,
+        strict=True,
+        description="Also answer `/generate` and `/healthz`, as services of the llama-2 image do. Default: false, the "
+        "OpenAI API is enough for new clients.",
+    )
     max_model_len: int | None = Field(
         default=None,
         gt=0,

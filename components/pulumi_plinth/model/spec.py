@@ -21,7 +21,7 @@ from pulumi_plinth.model.peft import PeftParams
 from pulumi_plinth.model.preset import PlacementSpec, PresetSpec, TuningSpec
 from pulumi_plinth.model.serving import ServingSpec
 from pulumi_plinth.model.storage import StorageSpec
-from pulumi_plinth.quantities import Label, ParameterSize, Positive, TechnicalName, Text
+from pulumi_plinth.quantities import Flag, Label, ParameterSize, Positive, TechnicalName, Text
 from pulumi_plinth.spec import Spec
 
 Kind = Literal["generate", "embed", "rerank", "external"]
@@ -85,6 +85,9 @@ class ModelSpec(Spec):
     configuration: Any = Field(default=None, description="config.json as a value. Default: read from the folder.")
     diffusion_pipeline: DiffusionPipeline | None = Field(default=None, description="Parts of a diffusion model.")
     metadata: dict[str, str] = Field(default_factory=dict, description="Free text by key. Default: none.")
+    detect: Flag = Field(
+        default=True, description="Fill what is not said from the folder. Default: true; what is said always stays."
+    )
     storage: StorageSpec | None = Field(default=None, description="Where weights come from and go. Default: the store.")
     serving: ServingSpec | None = Field(default=None, description="Modes, replicas, resources. Default: planned.")
     lifecycle: Lifecycle = Field(default_factory=Lifecycle, description="Phase and support. Default: active.")

@@ -53,6 +53,7 @@ class LaunchApi(Document):
     max_queued_requests: int = Field(
         default=256, ge=0, description="Requests that may wait beyond those computed; one more is answered 429."
     )
+    generate: bool = Field(default=False, description="Also answer /generate and /healthz, as llama-2 services do.")
     max_body_bytes: int = Field(default=8 << 20, gt=0, description="A larger request body is answered 413.")
 
 

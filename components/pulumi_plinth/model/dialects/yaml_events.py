@@ -64,7 +64,7 @@ class Built:
 class _Frame:
     """A mapping or list that is being filled."""
 
-    __slots__ = ("anchor", "count", "key", "lines", "merges", "value")
+    __slots__ = ("anchor", "count", "key", "lines", "merges", "merging", "value")
 
     def __init__(self, value: Any, anchor: str | None, count: int) -> None:
         self.value = value
@@ -73,6 +73,7 @@ class _Frame:
         self.key: str | None = None
         self.lines: dict[str, int] = {}
         self.merges: list[Any] = []
+        self.merging = False
 
 
 class _Builder:
@@ -154,7 +155,9 @@ class _Builder:
             raise BuildError.of("has a mapping or list as a key", "write a name as the key", _line(event))
         key: str = event.value if isinstance(event, yaml.ScalarEvent) else str(value)
         line = _line(event)
-        if key in frame.lines and key != "<<":
+        # Only a plain << merges; in quotes it is a name like any other.
+        frame.merging = key == "<<" and isinstance(event, yaml.ScalarEvent) and bool(event.implicit[0])
+        if key in frame.lines and not frame.merging:
             first = frame.lines[key]
             problem = f"has the key '{key[:80]}' twice, in lines {first} and {line}"
             self.faults.append(BuildFault(key[:80], problem, "keep one of them", line))
@@ -163,7 +166,7 @@ class _Builder:
 
     def _put(self, frame: _Frame, key: str, value: Any) -> None:
         merges = value if isinstance(value, list) else [value]
-        if key == "<<" and all(isinstance(item, dict) for item in merges):
+        if frame.merging and all(isinstance(item, dict) for item in merges):
             frame.merges.extend(merges)
         else:
             frame.value.setdefault(key, value)
