@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pulumi_plinth.fit.parallel import Nodes
 from pulumi_plinth.fit.plan import Fitted, Refused, Wish, fit
@@ -31,11 +31,12 @@ class Option:
     outcome: Fitted | Refused
     usd_per_hour: float | None
     reason: str
+    affordable: bool = True
 
     @property
     def fits(self) -> bool:
         """Whether it can be taken."""
-        return isinstance(self.outcome, Fitted) and not self.reason.startswith("over")
+        return isinstance(self.outcome, Fitted) and self.affordable
 
 
 def rank(sizer: Sizer, shapes: Iterable[Shape], wish: Wish, limits: Limits = ANY) -> tuple[Option, ...]:
@@ -58,7 +59,8 @@ def _option(sizer: Sizer, shape: Shape, wish: Wish, limits: Limits) -> Option:
     node = shape.usd_per_node_hour
     price = None if node is None else node * outcome.nodes
     if price is not None and limits.usd_per_hour is not None and price > limits.usd_per_hour:
-        return Option(shape, outcome, price, f"over the budget: ${price:.2f} an hour of ${limits.usd_per_hour:.2f}")
+        text = f"over the budget: ${price:.2f} an hour of ${limits.usd_per_hour:.2f}"
+        return Option(shape, outcome, price, text, affordable=False)
     return Option(
         shape, outcome, price, "cheapest of what fits" if price is not None else "fits, no price is established"
     )
@@ -85,4 +87,4 @@ def _compared(option: Option, first: Option) -> Option:
     text = dearer if more else f"costs what {first.shape.name} costs"
     if _slow(option) and isinstance(option.outcome, Fitted):
         text += f", a copy spread over {option.outcome.nodes} nodes without established RDMA"
-    return Option(option.shape, option.outcome, option.usd_per_hour, text)
+    return replace(option, reason=text)
