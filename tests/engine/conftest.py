@@ -47,7 +47,10 @@ def start(world):
     world.close()
 
 
-SHARED = {"lifecycle": {"stallSeconds": 4, "hangSeconds": 10, "probeSeconds": 2}}
+SHARED = {
+    "api": {"generate": True},
+    "lifecycle": {"stallSeconds": 4, "hangSeconds": 10, "probeSeconds": 2},
+}
 """The shared server loses patience early, so that tests need less of it."""
 
 
@@ -58,3 +61,24 @@ def server(world):
         return world.servers[-1]
     world.close()
     return world.start(SHARED)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keep what a test promises, for the table below."""
+    report = yield
+    report.promise = (getattr(item.function, "__doc__", None) or "").splitlines()[0]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the fault suite as a table: what was seen, in how many seconds, of which promise."""
+    rows = [
+        f"{outcome:<8} {report.duration:7.1f} s  {report.nodeid.rpartition('::')[2]:<50} {report.promise}"
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        if report.when == "call" and "test_faults_" in report.nodeid
+    ]
+    if rows:
+        terminalreporter.section("faults: seen, time with set-up of the fault, test, expectation")
+        terminalreporter.write_line("\n".join(rows))

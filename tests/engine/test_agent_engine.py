@@ -3,12 +3,11 @@
 import json
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 
 import pytest
-from support.engine import ORPHAN_SECONDS, PROMPT, READY_SECONDS, wait_until
+from support.engine import PROMPT, READY_SECONDS, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
@@ -59,60 +58,3 @@ def test_killed_core_is_told_and_cured(server):
     assert "core process died" in status["lastEnd"]["message"]
     assert not shared_before & {path.name for path in Path("/dev/shm").glob("psm_*")}
     assert server.wait_ready()["restarts"] == 1
-
-
-def test_open_stream_survives_sigterm(server):
-    """SIGTERM: new requests are told to go elsewhere, the open stream ends whole, then all is gone with exit code 0."""
-    server.wait_ready()
-    text = []
-
-    def stream():
-        body = PROMPT | {"max_tokens": 200, "ignore_eos": True, "stream": True}
-        text.append(server.call("/v1/completions", body)[1])
-
-    client = threading.Thread(target=stream)
-    client.start()
-    time.sleep(1.5)
-    server.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: server.call("/readyz", management=True)[0] == 503, 2)
-    wait_until(server.run_dir.draining.exists, 2)
-    code, refusal = server.call("/v1/completions", PROMPT)
-    assert (code, json.loads(refusal)["error"]["code"]) == (503, "draining")
-    client.join(60)
-    assert text[0].count("data: {") == 200
-    assert '"finish_reason":"length"' in text[0]
-    assert text[0].endswith("data: [DONE]\n\n")
-    assert server.process.wait(40) == 0
-    assert not server.engine_processes()
-
-
-@pytest.mark.parametrize("moment", [1, 14])
-def test_sigterm_during_load(start, moment):
-    """SIGTERM while vLLM loads ends everything in less than five seconds."""
-    server = start()
-    time.sleep(moment)
-    assert server.engine_processes()
-    code, seconds = server.stop()
-    assert code == 0
-    assert seconds < 5
-    assert not server.engine_processes()
-
-
-@pytest.mark.parametrize("moment", ["loading", pytest.param("ready", marks=pytest.mark.exhaustive)])
-def test_killed_agent_leaves_no_orphan(start, moment):
-    """A kill -9 of the agent ends every process of the engine within seconds."""
-    server = start()
-    wait_until(lambda: len(server.engine_processes()) > 1, 60)
-    if moment == "ready":
-        server.wait_ready()
-    server.stop(signal.SIGKILL)
-    wait_until(lambda: not server.engine_processes(), ORPHAN_SECONDS)
-
-
-def test_bad_arguments_are_not_tried_again(start):
-    """An argument that vLLM refuses is the cause, in its own words, after one start."""
-    server = start({"engine": {"extraArgs": ["--no-such-argument", "1"]}})
-    assert server.process.wait(90) == 14
-    end = json.loads(server.run_dir.termination.read_text())
-    assert end["cause"] == "bad-arguments"
-    assert "--no-such-argument" in end["message"]

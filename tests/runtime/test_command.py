@@ -81,6 +81,7 @@ CHANGES = {
     "port": ("api", "port", 8009),
     "keysFile": ("api", "keysFile", None),
     "maxQueuedRequests": ("api", "maxQueuedRequests", 1),
+    "generate": ("api", "generate", True),
     "maxBodyBytes": ("api", "maxBodyBytes", 1),
 }
 

@@ -18,7 +18,7 @@ MODULE = "vllm.entrypoints.openai.api_server"
 
 MIDDLEWARE = "plinth_middleware.PlinthMiddleware"
 
-QUIET_PATHS = "/health,/metrics,/plinth/probe/v1/completions,/plinth/probe/v1/embeddings"
+QUIET_PATHS = "/health,/healthz,/metrics,/plinth/probe/v1/completions,/plinth/probe/v1/embeddings"
 """Asked for every few seconds: not worth a line in the log."""
 
 FINGERPRINT_DIGITS = 16
@@ -127,6 +127,9 @@ def build_environment(launch: LaunchConfig, paths: Paths, inherited: Mapping[str
     }
     if launch.api.keys_file is not None:
         fixed["PLINTH_KEYS_FILE"] = launch.api.keys_file
+    if launch.api.generate:
+        fixed["PLINTH_GENERATE_MODEL"] = launch.model.served_name
+        fixed["PLINTH_GENERATE_LENGTH"] = str(launch.model.max_model_len)
     return {**kept, **_defaults(launch.engine), **launch.engine.environment, **fixed}
 
 

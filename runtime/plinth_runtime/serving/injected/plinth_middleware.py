@@ -31,6 +31,7 @@ from plinth_asgi import (
     read_body,
     replay,
 )
+from plinth_generate import HEALTH_PATH, PATH, Generate
 from plinth_keys import KeyRing
 
 KEYS_VARIABLE = "PLINTH_KEYS_FILE"
@@ -38,6 +39,8 @@ DRAINING_VARIABLE = "PLINTH_DRAINING_FILE"
 AGENT_VARIABLE = "PLINTH_AGENT_FILE"
 BODY_VARIABLE = "PLINTH_MAX_BODY_BYTES"
 OPEN_VARIABLE = "PLINTH_MAX_OPEN_REQUESTS"
+MODEL_VARIABLE, LENGTH_VARIABLE = "PLINTH_GENERATE_MODEL", "PLINTH_GENERATE_LENGTH"
+"""Set when `/generate` is to be there: the model's name and its longest context."""
 
 DEFAULT_BODY_BYTES = 8 << 20
 BODY_SECONDS = 30.0
@@ -122,6 +125,10 @@ class PlinthMiddleware:
         self._bounds = Bounds(int(environment.get(BODY_VARIABLE, DEFAULT_BODY_BYTES)), BODY_SECONDS)
         self._most = int(environment.get(OPEN_VARIABLE, "0"))
         self._open = 0
+        self._beside: dict[str, Application] = {}
+        if MODEL_VARIABLE in environment:
+            generate = Generate(app, environment[MODEL_VARIABLE], int(environment[LENGTH_VARIABLE]))
+            self._beside = {PATH: generate, HEALTH_PATH: generate}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer in the engine's place."""
@@ -150,8 +157,8 @@ class PlinthMiddleware:
         refusal = self._refuse(scope)
         if refusal is not None:
             await _refuse_with(refusal, scope, send)
-        elif path in UNLIMITED_PATHS:
-            await self._app(scope, receive, send)
+        elif path in UNLIMITED_PATHS or path == HEALTH_PATH:
+            await self._beside.get(path, self._app)(scope, receive, send)
         else:
             await self._work(scope, receive, send)
 
@@ -160,7 +167,7 @@ class PlinthMiddleware:
         self._open += 1
         try:
             body = await read_body(scope, receive, self._bounds)
-            await self._app(scope, replay(body, receive), send)
+            await self._beside.get(scope["path"], self._app)(scope, replay(body, receive), send)
         except TooLargeError:
             await _refuse_with(self._too_large(), scope, send)
         except TooSlowError:
@@ -182,12 +189,12 @@ class PlinthMiddleware:
 
     def _refuse(self, scope: Scope) -> Refusal | None:
         path = scope["path"]
-        if path in OPEN_PATHS:
+        if path in OPEN_PATHS or (path == HEALTH_PATH and self._beside):
             return None
         # The key comes first: without one, nobody learns which paths exist.
         if self._keys is not None and not self._keys.accepts(_key(scope["headers"])):
             return NO_KEY
-        if path not in ALLOWED_PATHS:
+        if path not in ALLOWED_PATHS and path not in self._beside:
             return NO_PATH
         if path != "/metrics" and self._draining_file and os.path.exists(self._draining_file):  # noqa: PTH110 per request
             return ENDING
