@@ -108,6 +108,6 @@ def test_all_events_in_all_phases_are_defined():
         assert step(phase, event).phase in Phase
 
 
-def test_the_readme_shows_this_table(project_root):
-    """The drawing in the README is the one the table makes."""
-    assert f"```mermaid\n{mermaid()}\n```" in (project_root / "runtime" / "README.md").read_text()
+def test_the_documentation_shows_this_table(project_root):
+    """The drawing on the page is the one the table makes."""
+    assert f"```mermaid\n{mermaid()}\n```" in (project_root / "docs" / "runtime.md").read_text()
