@@ -142,7 +142,7 @@ def test_explicit_sizes_are_checked(run):
 def test_an_fp8_cache_holds_twice_the_tokens(run):
     """Half the bytes a token."""
     plain, small = (
-        run("fit", "qwen3-8b", "--shape", "VM.GPU.A10.1", "--context", 4096, *more, "--json")[1]
+        run("fit", "qwen3-8b", "--shape", "VM.GPU.L40S.1", "--context", 4096, *more, "--json")[1]
         for more in ((), ("--kv-cache-dtype", "fp8"))
     )
     assert small["kv_tokens"] == pytest.approx(2 * plain["kv_tokens"], rel=0.01)

@@ -64,9 +64,11 @@ def test_a_node_is_known_by_its_labels():
     """As GPU Feature Discovery writes them; MiB."""
     labels = {
         "nvidia.com/gpu.count": "8", "nvidia.com/gpu.memory": "81559", "nvidia.com/gpu.product": "NVIDIA-H100",
-        "node.kubernetes.io/instance-type": "BM.GPU.H100.8",
+        "node.kubernetes.io/instance-type": "BM.GPU.H100.8", "nvidia.com/gpu.compute.major": "9",
+        "nvidia.com/gpu.compute.minor": "0",
     }  # fmt: skip
     shape = shape_of_labels(labels)
     assert (shape.name, shape.gpus, shape.usable_bytes) == ("BM.GPU.H100.8", 8, 81_559 << 20)
+    assert shape.capability == (9, 0)
     assert shape_of_labels({"nvidia.com/gpu.count": "0", "nvidia.com/gpu.memory": "81559"}) is None
     assert shape_of_labels({}) is None

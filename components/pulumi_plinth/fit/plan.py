@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pulumi_plinth.fit.capability import capability_misfits
 from pulumi_plinth.fit.layout import Batch, Layout, Misfit, default_batch
 from pulumi_plinth.fit.parallel import (
     NOTHING_ASKED,
@@ -91,7 +92,7 @@ class Case:
 def fit(sizer: Sizer, nodes: Nodes, wish: Wish) -> Fitted | Refused:
     """Decide. Answers are remembered: many shapes have the same GPUs."""
     shape = nodes.shape
-    key = (shape.gpus, shape.usable_bytes, "a100" in shape.gpu.lower(), nodes.count, nodes.mig, wish)
+    key = (shape.gpus, shape.usable_bytes, shape.capability, "a100" in shape.gpu.lower(), nodes.count, nodes.mig, wish)
     if wish.asked.anything:
         return _decided(sizer, nodes, wish)
     found = sizer.answers.get(key)
@@ -105,6 +106,8 @@ def _decided(sizer: Sizer, nodes: Nodes, wish: Wish) -> Fitted | Refused:
     if wish.context and limit and wish.context > limit:
         problem = f"{wish.context:,} tokens are longer than the {limit:,} the model was made for"
         return Refused((Misfit("context", problem, f"write at most {limit}"),), 0.0, 0.0)
+    if unfit := tuple(capability_misfits(sizer.card, nodes.shape.capability, sizer.kv_dtype)):
+        return Refused(unfit, 0.0, 0.0)
     case = Case(
         sizer,
         nodes,

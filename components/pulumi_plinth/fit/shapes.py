@@ -17,8 +17,9 @@ from pulumi_plinth.quantities import GIB
 HBM_VISIBLE_SHARE = 0.985
 """What CUDA reports of HBM that is sold by a round number: 79.22 GiB of 80 on an H100 (vllm-project/vllm#10511)."""
 
-GDDR_VISIBLE_SHARE = 0.93
-"""The same where error correction takes a part of GDDR: 44.99 GiB of 48 on an A40 (46,068 MiB)."""
+GDDR_VISIBLE_SHARE = 0.92
+"""The same where error correction takes a part of GDDR: 44.99 GiB of 48 on an A40 (46,068 MiB, guqiong96/Lvllm#35),
+44.52 of 48 on another card of that size (vllm-project/vllm#14011); a little less is planned with."""
 
 HBM_GPUS = frozenset({
     "V100", "V100-32GB", "A100", "A100-80GB", "H100", "H100 NVL", "H200", "B200", "B300", "GB200", "GB300", "MI300X",
@@ -28,7 +29,10 @@ HBM_GPUS = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One kind of node. `gpu_memory_gib` is documented memory, `visible_gib` what CUDA was seen to report."""
+    """One kind of node. `gpu_memory_gib` is documented memory, `visible_gib` what CUDA was seen to report.
+
+    `capability` is NVIDIA's compute capability; None for other vendors and where it is not known.
+    """
 
     name: str
     provider: str
@@ -36,6 +40,7 @@ class Shape:
     gpus: int
     gpu_memory_gib: float
     visible_gib: float | None = None
+    capability: tuple[int, int] | None = None
     vendor: str = "nvidia"
     nvme_gb: float | None = None
     ram_gb: float | None = None
@@ -99,7 +104,10 @@ def shape_of_labels(labels: Mapping[str, str]) -> Shape | None:
     product = labels.get("nvidia.com/gpu.product", "stated")
     name = labels.get("node.kubernetes.io/instance-type", product)
     gib = int(memory) / 1024
-    return Shape(name, "node", product, int(count), gib, visible_gib=gib, source="labels of GPU Feature Discovery")
+    major, minor = (labels.get(f"nvidia.com/gpu.compute.{key}", "") for key in ("major", "minor"))
+    capability = (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None
+    source = "labels of GPU Feature Discovery"
+    return Shape(name, "node", product, int(count), gib, visible_gib=gib, capability=capability, source=source)
 
 
 def _key(gpu: str) -> str:
@@ -114,6 +122,7 @@ def _shape(row: Mapping[str, str]) -> Shape:
         gpus=int(row["gpus"]),
         gpu_memory_gib=float(row["gpu_memory_gib"]),
         visible_gib=_number(row["visible_gib"]),
+        capability=_version(row["compute_capability"]),
         vendor=row["vendor"],
         nvme_gb=_number(row["nvme_gb"]),
         ram_gb=_number(row["ram_gb"]),
@@ -126,6 +135,11 @@ def _shape(row: Mapping[str, str]) -> Shape:
         source=row["source"],
         notes=row["notes"],
     )
+
+
+def _version(text: str) -> tuple[int, int] | None:
+    major, _, minor = text.partition(".")
+    return (int(major), int(minor)) if text else None
 
 
 def _number(text: str) -> float | None:
