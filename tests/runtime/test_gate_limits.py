@@ -260,3 +260,22 @@ def test_ten_thousand_strange_requests(tmp_path):
     asyncio.run(storm())
     assert set(reached) <= gate.ALLOWED_PATHS
     assert closed._open == opened._open == 0
+
+
+def test_the_answer_is_not_touched():
+    """The engine is given the server's own `send`: whatever is streamed passes nothing of ours."""
+    given = []
+
+    async def behind(_scope, _receive, send):
+        given.append(send)
+
+    async def send(_message):
+        raise AssertionError("nothing to say")
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    app = make(behind)
+    for path in gate.ALLOWED_PATHS:
+        asyncio.run(app(http(path), receive, send))
+    assert given == [send] * len(gate.ALLOWED_PATHS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 
 import pytest
 from support.gate import exchange, http, load, say
@@ -255,3 +256,58 @@ def test_the_gate_leads_there(engine, switched):
     locked = gate.PlinthMiddleware(engine, {**on, "PLINTH_KEYS_FILE": "/nowhere"})
     assert say(locked, http("/generate"), [json.dumps(SEED).encode()]).status == 401
     assert say(locked, http("/healthz", "GET")).status == (200 if switched else 401)
+
+
+def strange_value(dice, depth=0):
+    """Any JSON value, the borders of numbers and text more often than fair."""
+    leaves = [
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2048,
+        2049,
+        1e308,
+        -1e308,
+        10**400,
+        0.5,
+        float("nan"),
+        "",
+        "a",
+        "\ud800",
+        "x" * 99,
+    ]
+    if depth > 3 or dice.random() < 0.5:
+        return dice.choice(leaves)
+    if dice.random() < 0.5:
+        return [strange_value(dice, depth + 1) for _ in range(dice.randint(0, 4))]
+    names = ["prompts", "parameters", *llama.PARAMETERS, "x", ""]
+    return {dice.choice(names): strange_value(dice, depth + 1) for _ in range(dice.randint(0, 5))}
+
+
+def test_ten_thousand_strange_bodies():
+    """A body is a wish within its bounds or a refusal that JSON can carry; there is no third way."""
+    dice = random.Random(6)  # noqa: S311 a test's dice
+    wishes = 0
+    for _ in range(10_000):
+        document = {"prompts": ["a"] * dice.randint(0, 3), "parameters": strange_value(dice)}
+        if dice.random() < 0.5:
+            document = strange_value(dice)
+        body = json.dumps(document).encode()
+        if dice.random() < 0.2:
+            body = body[: dice.randint(0, len(body))] + bytes([dice.randrange(256)])
+        try:
+            wish = llama.read_wish(body, LENGTH)
+        except llama.RefusedError as refused:
+            assert refused.status in {400, 422}
+            assert json.dumps(refused.detail)
+        else:
+            wishes += 1
+            assert 1 <= len(wish.prompts) <= 32
+            assert 1 <= wish.max_seq_len <= 2048
+            assert 1 <= wish.max_gen_len <= 2048
+            assert wish.temperature >= 0
+            assert 0 < wish.top_p <= 1
+    assert wishes > 500

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-HEADER_SECONDS = 20.0
-"""For a connection's next request line and headers."""
+HEADER_SECONDS = 60.0
+"""For a connection's next request line and headers. Load balancers keep connections ready: what web servers allow."""
 
 LOOK_SECONDS = 5.0
 

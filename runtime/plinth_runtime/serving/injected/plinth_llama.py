@@ -9,7 +9,7 @@ done. Differences to the old service, all of them refusals where it ignored or c
 from __future__ import annotations
 
 import json
-import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ LONGEST = 2048
 """Most tokens of prompt and answer together, whatever the model could."""
 
 LARGEST_BATCH = 32
+LARGEST_NUMBER = sys.float_info.max
 PARAMETERS = {"temperature": False, "top_p": False, "max_gen_len": True, "max_seq_len": True, "max_batch_size": True}
 """Names, and whether a whole number is meant. Others are ignored, as they always were."""
 
@@ -121,7 +122,7 @@ def _parameters(document: dict[str, Any], faults: Faults) -> dict[str, float]:
 def _is_number(value: Any, *, whole: bool) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    if isinstance(value, float) and not math.isfinite(value):
+    if not abs(value) <= LARGEST_NUMBER:  # also true of what is no number
         return False
     return not whole or value == int(value)
 
