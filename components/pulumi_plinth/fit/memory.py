@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from plinth_runtime.contract.card import ModelCard
 from pulumi_plinth.fit.kv import Cache, Rows, cache_of
-from pulumi_plinth.fit.overhead import LOGIT_COPIES
+from pulumi_plinth.fit.overhead import LOGIT_COPIES, widest_layer
 from pulumi_plinth.fit.plan import Fitted
 from pulumi_plinth.fit.sizing import SMALL_BATCH, Sizer
 from pulumi_plinth.fit.weights import padded_vocabulary, stage_parts
@@ -106,7 +106,8 @@ def _weight_lines(sizer: Sizer, fitted: Fitted) -> Iterator[MemoryLine]:
 def _overhead_lines(sizer: Sizer, fitted: Fitted) -> Iterator[MemoryLine]:
     card, batch, overhead = sizer.card, fitted.batch, fitted.need.overhead
     logits = f" + {LOGIT_COPIES} x {batch.sequences} sequences x {padded_vocabulary(card)} x 4 B"
-    step = f"{batch.tokens} tokens x 2 B x (2 x {card.hidden_size} + widest layer)"
+    wide = widest_layer(card, fitted.layout)
+    step = f"{batch.tokens} tokens x 2 B x (2 x {card.hidden_size} + {wide} in the widest layer)"
     yield MemoryLine("activations", overhead.activations, step + (logits if card.kind == "generate" else ""))
     yield MemoryLine("graphs", overhead.graphs, "8 MiB a layer of CUDA graphs")
     yield MemoryLine("outside torch", overhead.non_torch, "0.6 GiB: CUDA context, NCCL")

@@ -71,7 +71,7 @@ def activation_bytes(card: ModelCard, layout: Layout, batch: Batch) -> int:
     tokens x 2 B x (2 hidden + widest) + 3 x sequences x vocabulary x 4 B, where the widest is gate, up and their
     product (3 x intermediate / TP), or with experts 3 x active x max(expert intermediate / TP, hidden / 2).
     """
-    hidden_states = 2 * card.hidden_size + _widest(card, layout)
+    hidden_states = 2 * card.hidden_size + widest_layer(card, layout)
     logits = padded_vocabulary(card) * batch.sequences * FLOAT * LOGIT_COPIES if card.kind == "generate" else 0
     return batch.tokens * HALF * hidden_states + logits
 
@@ -83,7 +83,8 @@ def adapter_bytes(card: ModelCard, layout: Layout, adapters: Adapters) -> int:
     return -(-adapters.count * adapters.rank * widths * card.layers * HALF // layout.gpus_per_copy)
 
 
-def _widest(card: ModelCard, layout: Layout) -> int:
+def widest_layer(card: ModelCard, layout: Layout) -> int:
+    """Elements that the widest layer holds of one token beside its hidden states."""
     dense = 3 * -(-(card.intermediate_size or 4 * card.hidden_size) // layout.tensor)
     if not card.experts or not card.experts.intermediate_size:
         return dense
