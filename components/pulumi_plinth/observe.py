@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,9 @@ from pulumi_plinth.planner import Facts
 from pulumi_plinth.stack import StackSpec
 from pulumi_plinth.store.plan import plan_store
 
+PATH_LIMIT = 4096
+"""Longest text that can be a path."""
+
 DIGEST_LIMIT_BYTES = 4 << 30
 """Up to here a preview reads every byte (2 s); larger models are digested by the runtime, before the engine starts."""
 
@@ -32,7 +36,7 @@ def observe(spec: StackSpec, root: Path, stack: str) -> Facts:
         for name, (store, path) in spec.folder_models().items()
     }
     models = {name: observe_model(folder) for name, folder in folders.items()}
-    return Facts(root, stack, _observe_host(spec, root, stack), models)
+    return Facts(root, stack, _observe_host(spec, root, stack), models, _read_templates(spec, root))
 
 
 def observe_model(folder: Path) -> ModelFacts:
@@ -43,6 +47,17 @@ def observe_model(folder: Path) -> ModelFacts:
         return _observe_folder(folder)
     except OSError as error:
         return ModelFacts(folder, None, (f"{folder} cannot be read: {error}",))
+
+
+def _read_templates(spec: StackSpec, root: Path) -> dict[str, str]:
+    """Read whatever file a model's chatTemplate may name; what is no file is judged by the planner."""
+    found = {}
+    for name in spec.folder_models():
+        written = spec.models[name].chat_template
+        if written and "\n" not in written and len(written) < PATH_LIMIT and (root / written).is_file():
+            with suppress(OSError, UnicodeDecodeError):
+                found[written] = (root / written).read_text()
+    return found
 
 
 def _observe_folder(folder: Path) -> ModelFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class Facts:
     stack: str
     host: HostFacts
     models: Mapping[str, ModelFacts]
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Texts of the chat templates that models name by a file's path, by that path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
         path = f"{CONFIG_KEY}.models.{name}.path"
         remedy = "point it at a complete model folder, or restore the files"
         faults.extend(Fault(path, spec.models[name].path, fault, remedy) for fault in model.faults)
-    cases = [_case(spec, facts, name) for name in sorted(spec.deployments)]
+    templates = {name: _chat_template(spec, facts, name, faults) for name in spec.folder_models()}
+    cases = [_case(spec, facts, name, templates) for name in sorted(spec.deployments)]
     plans = [plan for case in cases if (plan := plan_deployment(case, faults)) is not None]
     faults.extend(_memory_faults(plans, facts.host))
     if faults:
@@ -63,7 +66,26 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
     return StackPlan(stores, models, tuple(plans))
 
 
-def _case(spec: StackSpec, facts: Facts, name: str) -> DeploymentCase:
+def _chat_template(spec: StackSpec, facts: Facts, name: str, faults: list[Fault]) -> str | None:
+    """Resolve and check a model's template; None is the tokenizer's own."""
+    written, path = spec.models[name].chat_template, f"{CONFIG_KEY}.models.{name}.chatTemplate"
+    if written is None:
+        return None
+    from pulumi_plinth.model.chat_template import check, resolve  # jinja2, which most stacks do not need
+
+    try:
+        found = resolve(written, path)
+    except SpecError as error:
+        faults.extend(error.faults)
+        return None
+    text = found.text if found.origin != "file" else facts.templates.get(written)
+    if text is None and found.origin == "file":
+        faults.append(Fault(path, written, "cannot be read", "write the path of a text file, from the project's root"))
+    faults.extend(check(text, path) if text is not None else ())
+    return text
+
+
+def _case(spec: StackSpec, facts: Facts, name: str, templates: Mapping[str, str | None]) -> DeploymentCase:
     deployment = spec.deployments[name]
     return DeploymentCase(
         path=f"{CONFIG_KEY}.deployments.{name}",
@@ -73,6 +95,7 @@ def _case(spec: StackSpec, facts: Facts, name: str) -> DeploymentCase:
         model=facts.models[deployment.model],
         host=facts.host,
         run_dir=naming.run_dir(facts.root, facts.stack, name),
+        chat_template=templates[deployment.model],
     )
 
 

@@ -72,6 +72,8 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
     launch = load_launch(options.config)
     if options.config.resolve() != run_dir.launch:
         files.write_whole(run_dir.launch, launch.canonical_json())
+    if launch.model.chat_template is not None:
+        files.write_whole(run_dir.chat_template, launch.model.chat_template)
     guard.prctl(guard.SET_CHILD_SUBREAPER, 1)  # should a guard die, its orphans come to us
     log = _open_log(options.log_file)
     try:
@@ -125,7 +127,8 @@ def command_for(launch: LaunchConfig, run_dir: RunDir) -> EngineCommand:
     from plinth_runtime.serving.command import Paths, build_command
 
     injected = Path(__file__).parent / "serving" / "injected"
-    return build_command(launch, Paths(str(injected), str(run_dir.draining), str(run_dir.agent_hash)), os.environ)
+    own = (str(injected), str(run_dir.draining), str(run_dir.agent_hash), str(run_dir.chat_template))
+    return build_command(launch, Paths(*own), os.environ)
 
 
 def check_host(launch: LaunchConfig) -> None:

@@ -129,6 +129,33 @@ def test_the_models_own_limit_is_the_default_context(document, facts):
     assert planned(document, facts).deployments[0].launch.model.max_model_len == 1000
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("auto", None),
+        (None, None),
+        ("chatml", "<|im_start|>"),
+        ("{{ messages[0].content }} {% for m in messages %}{{ m.content }}{% endfor %}", "messages"),
+    ],
+)
+def test_a_chat_template_is_resolved_into_the_launch(document, facts, written, expected):
+    """A name or a text becomes the text that the engine is given; auto leaves the tokenizer's own."""
+    document["models"]["tiny"]["chatTemplate"] = written
+    template = planned(document, facts).deployments[0].launch.model.chat_template
+    assert (template is None) if expected is None else (expected in template)
+
+
+def test_a_chat_template_that_is_no_good_is_refused(document, facts):
+    """An unknown name, a missing file and a syntax error are faults of the model."""
+    for written, expected in (
+        ("chatmll", "is no chat template that is known; did you mean"),
+        ("templates/none.jinja", "cannot be read; write the path of a text file"),
+        ("{% for m in messages %}{{ m.content }}", "line 1:"),
+    ):
+        document["models"]["tiny"]["chatTemplate"] = written
+        assert any(expected in fault for fault in refusals(document, facts)), refusals(document, facts)
+
+
 OTHER = {
     "model": "other",
     "target": None,

@@ -48,6 +48,15 @@ def test_golden(project_root):
     assert made == json.loads(golden.read_text()), json.dumps(made, indent=2)
 
 
+def test_a_chat_template_is_given_as_a_file():
+    """The template's text stands in the launch, the engine reads it from the run directory; without one, no argument."""
+    document = {**DOCUMENT, "model": {**DOCUMENT["model"], "chatTemplate": "{{ messages }}"}}
+    paths = Paths("/lib/injected", "/run/draining", "/run/agent.hash", "/run/chat-template.jinja")
+    argv = build_command(LaunchConfig.model_validate(document), paths, INHERITED).argv
+    assert argv[argv.index("--chat-template") + 1] == "/run/chat-template.jinja"
+    assert "--chat-template" not in build_command(LaunchConfig.model_validate(DOCUMENT), paths, INHERITED).argv
+
+
 def test_no_secret_passes():
     """Nothing secret or of our own interpreter reaches argv or environment."""
     command = build_command(LaunchConfig.model_validate(DOCUMENT), PATHS, INHERITED)

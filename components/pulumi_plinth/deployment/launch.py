@@ -26,6 +26,7 @@ class Decisions:
     engine_python: Path
     max_model_len: int
     startup_timeout_seconds: float
+    chat_template: str | None = None
 
 
 def launch_config(
@@ -41,6 +42,7 @@ def launch_config(
             manifest_digest=model.manifest_digest,
             max_model_len=decided.max_model_len,
             dtype=spec.dtype,
+            chat_template=decided.chat_template,
         ),
         engine=LaunchEngine(
             python=str(decided.engine_python),

@@ -45,6 +45,7 @@ class DeploymentCase:
     model: ModelFacts
     host: HostFacts
     run_dir: Path
+    chat_template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
         engine_python=python or Path("python"),
         max_model_len=case.spec.max_model_len or case.declared.max_tokens or card.max_context,
         startup_timeout_seconds=startup,
+        chat_template=case.chat_template,
     )
     faults.extend(_length_faults(case, card, memory, decided.max_model_len))
     run_dir = RunDir(case.run_dir)
@@ -126,6 +128,8 @@ def _reasons(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, launch: 
     yield Reason(
         "context", f"{length:,} tokens, {source}; the cache holds {memory.kv_tokens:,}, so {fits} full-length requests"
     )
+    if case.chat_template is not None:
+        yield Reason("chat template", f"as the model says, {len(case.chat_template)} characters, rendered and checked")
     yield Reason("api", f"{launch.api.host}:{launch.api.port}, {'open to all' if case.spec.open else 'key required'}")
     yield Reason("management", f"{launch.management.host}:{launch.management.port}")
     timeout = launch.lifecycle.startup_timeout_seconds

@@ -27,6 +27,7 @@ class LaunchModel(Document):
     )
     max_model_len: int = Field(gt=0, description="Longest context (prompt and answer), in tokens.")
     dtype: Dtype = Field(default="auto", description="Number format of the weights in memory.")
+    chat_template: str | None = Field(default=None, description="Text of a Jinja template; None: the tokenizer's own.")
 
 
 class LaunchEngine(Document):

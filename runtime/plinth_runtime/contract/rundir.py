@@ -53,6 +53,11 @@ class RunDir:
         return self.path / "server.log"
 
     @property
+    def chat_template(self) -> Path:
+        """The launch's chat template as a file, which is how the engine takes it."""
+        return self.path / "chat-template.jinja"
+
+    @property
     def keys(self) -> Path:
         """sha256 hashes of the accepted API keys, one hex digest a line, mode 0600."""
         return self.path / "keys"

@@ -54,21 +54,22 @@ class EngineCommand:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where our files are on this host: the injected folder, the file whose existence means *draining*, and the hash
-    of the agent's token.
+    """Where our files are on this host: the injected folder, the file whose existence means *draining*, the hash of the
+    agent's token, and the chat template if the launch has one.
     """
 
     injected: str
     draining: str
     agent_hash: str
+    chat_template: str = ""
 
 
 def build_command(launch: LaunchConfig, paths: Paths, inherited: Mapping[str, str]) -> EngineCommand:
     """Give the engine's argv and environment."""
-    return EngineCommand(build_argv(launch), build_environment(launch, paths, inherited))
+    return EngineCommand(build_argv(launch, paths.chat_template), build_environment(launch, paths, inherited))
 
 
-def build_argv(launch: LaunchConfig) -> tuple[str, ...]:
+def build_argv(launch: LaunchConfig, chat_template: str = "") -> tuple[str, ...]:
     """Give the argv: what is served, how much at once, how it ends, what it does not reveal; extra arguments last."""
     model, engine, api = launch.model, launch.engine, launch.api
     return (
@@ -79,6 +80,7 @@ def build_argv(launch: LaunchConfig) -> tuple[str, ...]:
         "--port", str(api.port),
         "--max-model-len", str(model.max_model_len),
         "--dtype", model.dtype,
+        *(("--chat-template", chat_template) if model.chat_template else ()),
         "--load-format", "safetensors",  # `auto` falls back to pickles
         "--generation-config", "vllm",  # otherwise the model's repository changes sampling and caps answers
         "--max-num-seqs", str(engine.max_num_seqs),
