@@ -49,7 +49,7 @@ def test_golden(project_root):
 
 
 def test_a_chat_template_is_given_as_a_file():
-    """The template's text stands in the launch, the engine reads it from the run directory; without one, no argument."""
+    """The text stands in the launch, the engine reads it from the run directory; without one, no argument."""
     document = {**DOCUMENT, "model": {**DOCUMENT["model"], "chatTemplate": "{{ messages }}"}}
     paths = Paths("/lib/injected", "/run/draining", "/run/agent.hash", "/run/chat-template.jinja")
     argv = build_command(LaunchConfig.model_validate(document), paths, INHERITED).argv
