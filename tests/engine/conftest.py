@@ -74,11 +74,15 @@ def pytest_runtest_makereport(item, call):
 def pytest_terminal_summary(terminalreporter):
     """Print the fault suite as a table: what was seen, in how many seconds, of which promise."""
     rows = [
-        f"{outcome:<8} {report.duration:7.1f} s  {report.nodeid.rpartition('::')[2]:<50} {report.promise}"
+        f"{report.nodeid.rpartition('::')[2]:<45} {outcome:<6} {report.duration:6.1f} s  {report.promise}{_seen(report)}"
         for outcome in ("passed", "failed")
         for report in terminalreporter.stats.get(outcome, [])
         if report.when == "call" and "test_faults_" in report.nodeid
     ]
     if rows:
-        terminalreporter.section("faults: seen, time with set-up of the fault, test, expectation")
+        terminalreporter.section("faults: test, outcome, time in all, expectation, and what was measured")
         terminalreporter.write_line("\n".join(rows))
+
+
+def _seen(report):
+    return "".join(f" [{name}: {value}]" for name, value in report.user_properties)

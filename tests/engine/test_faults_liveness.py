@@ -44,9 +44,10 @@ def frozen_and_replaced(server, load):
     return hidden, replaced
 
 
-def test_frozen_under_load(server):
+def test_frozen_under_load(server, record_property):
     """A core that stops in the middle of a request is hidden, killed and replaced."""
-    hidden, _ = frozen_and_replaced(server, load=True)
+    hidden, replaced = frozen_and_replaced(server, load=True)
+    record_property("not ready after, replaced after", f"{hidden:.1f} s, {replaced:.1f} s")
     assert hidden < 8
 
 
@@ -89,8 +90,9 @@ def test_a_full_engine_is_never_restarted(server):
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("load", [False, True])
-def test_frozen_with_the_default_limits(start, load):
+def test_frozen_with_the_default_limits(start, load, record_property):
     """Out of rotation within 15 seconds and replaced within 120, as a deployment without settings is."""
     hidden, replaced = frozen_and_replaced(start(), load=load)
+    record_property("not ready after, replaced after", f"{hidden:.1f} s, {replaced:.1f} s")
     assert hidden < 15
     assert replaced < 120
