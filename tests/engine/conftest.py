@@ -72,9 +72,9 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print the fault suite as a table: what was seen, in how many seconds, of which promise."""
+    """Print the fault suite as a table: which fault, what was seen, in how many seconds, of which promise."""
     rows = [
-        f"{report.nodeid.rpartition('::')[2]:<45} {outcome:<6} {report.duration:6.1f} s  {report.promise}{_seen(report)}"
+        _row(outcome, report)
         for outcome in ("passed", "failed")
         for report in terminalreporter.stats.get(outcome, [])
         if report.when == "call" and "test_faults_" in report.nodeid
@@ -84,5 +84,7 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line("\n".join(rows))
 
 
-def _seen(report):
-    return "".join(f" [{name}: {value}]" for name, value in report.user_properties)
+def _row(outcome, report):
+    name = report.nodeid.rpartition("::")[2]
+    seen = "".join(f" [{key}: {value}]" for key, value in report.user_properties)
+    return f"{name:<45} {outcome:<6} {report.duration:6.1f} s  {report.promise}{seen}"

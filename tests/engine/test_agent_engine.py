@@ -36,7 +36,7 @@ def test_surface_is_closed(server):
 
 
 def test_agent_is_small_and_quiet(server):
-    """A ready agent stays below 60 MiB and half a percent of one processor."""
+    """A ready agent stays below 60 MiB and a fifth of a percent of one processor, although it looks every two seconds."""
     server.wait_ready()
     pid = server.process.pid
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
@@ -44,7 +44,7 @@ def test_agent_is_small_and_quiet(server):
     ticks = [sum(int(n) for n in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])]
     time.sleep(20)
     ticks.append(sum(int(n) for n in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
-    assert ticks[1] - ticks[0] <= 10
+    assert ticks[1] - ticks[0] <= 4
 
 
 def test_killed_core_is_told_and_cured(server):
