@@ -36,7 +36,7 @@ def test_surface_is_closed(server):
 
 
 def test_agent_is_small_and_quiet(server):
-    """A ready agent stays below 60 MiB and a fifth of a percent of one processor, although it looks every two seconds."""
+    """A ready agent that looks every two seconds stays below 60 MiB and a fifth of a percent of one processor."""
     server.wait_ready()
     pid = server.process.pid
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())

@@ -6,7 +6,7 @@ import pytest
 
 from plinth_runtime.contract.status import Cause
 from plinth_runtime.serving.deaths import TAIL_LINES, Circumstances, Exit, explain
-from plinth_runtime.serving.phases import MARKS, read_line, verifying_percent
+from plinth_runtime.serving.phases import MARKS, read_line, says_nothing, verifying_percent
 from plinth_runtime.serving.states import Event
 
 
@@ -119,3 +119,25 @@ def test_the_tail_is_bounded():
 def test_exit_in_words(end, words):
     """An end is said as people say it."""
     assert str(end) == words
+
+
+FIGURES = (
+    "(APIServer pid=7) INFO 11-21 14:30:02 [loggers.py:335] Engine 000: Avg prompt throughput: {} tokens/s, "
+    "Avg generation throughput: {} tokens/s, Running: {} reqs, Waiting: 0 reqs, CPU KV cache usage: 0.0%, Prefix cache hit rate: 0.0%"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "nothing"),
+    [
+        (FIGURES.format("0.2", "0.2", 0), True),
+        (FIGURES.format("0.0", "0.0", 0), True),
+        (FIGURES.format("0.0", "5.1", 0), False),
+        (FIGURES.format("10.2", "0.2", 0), False),
+        (FIGURES.format("0.2", "0.2", 1), False),
+        ("Application startup complete.", False),
+    ],
+)
+def test_figures_of_an_idle_engine_are_no_news(line, nothing):
+    """What the engine says of our own probes would fill the log, and push out the lines that explain a death."""
+    assert says_nothing(line) is nothing

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from plinth_runtime.contract.status import Phase
 from plinth_runtime.serving.states import Event
 
+IDLE_FIGURES = re.compile(
+    r"Avg prompt throughput: 0\.\d tokens/s, Avg generation throughput: 0\.\d tokens/s, "
+    r"Running: 0 reqs, Waiting: 0 reqs"
+)
 SHARDS = re.compile(r"checkpoint shards:\s+(\d+)% Completed")
 
 
@@ -42,6 +46,11 @@ LOADING_FROM, LOADING_TO = 55.0, 75.0
 
 FIRST_PERCENT = {Phase.VERIFYING: 0.0, Phase.STARTING: 10.0, Phase.READY: 100.0}
 """Where a phase begins, for those that no line announces."""
+
+
+def says_nothing(line: str) -> bool:
+    """Say whether a line only tells, every ten seconds, that an idle engine computed our probes."""
+    return IDLE_FIGURES.search(line) is not None
 
 
 def read_line(line: str) -> Sighting | None:

@@ -21,6 +21,7 @@ from plinth_runtime.serving import guard
 from plinth_runtime.serving.command import EngineCommand
 from plinth_runtime.serving.deaths import Exit
 from plinth_runtime.serving.lines import LineSplitter
+from plinth_runtime.serving.phases import says_nothing
 
 READ_BYTES = 64 << 10
 KEPT_LINES = 200
@@ -136,8 +137,9 @@ class EngineProcess:
 
     def _publish(self, lines: list[str]) -> None:
         for line in lines:
-            self.tail.append(line)
-            self.listener.line(line)
+            if not says_nothing(line):
+                self.tail.append(line)
+                self.listener.line(line)
 
     def _watch(self, descriptor: int, reader: Thread) -> None:
         end = Exit()
