@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pulumi_plinth.fit.choice import Option
     from pulumi_plinth.fit.parallel import Nodes
     from pulumi_plinth.fit.plan import Refused, Wish
-    from pulumi_plinth.fit.report import Told
+    from pulumi_plinth.fit.report import Terms, Told
     from pulumi_plinth.fit.shapes import Shape
     from pulumi_plinth.fit.sizing import Sizer
 
@@ -54,6 +54,11 @@ class Subject:
 @click.option("--pipeline", type=click.IntRange(1), help="Pipeline stages, checked. Default: chosen.")
 @click.option("--expert", type=click.IntRange(1), help="Expert-parallel size, checked. Default: chosen.")
 @click.option("--kv-cache-dtype", help="As the engine's flag, such as fp8. Default: what the checkpoint asks for.")
+@click.option("--min-replicas", type=click.IntRange(0), default=1, show_default=True, help="For the price.")
+@click.option("--max-replicas", type=click.IntRange(1), help="For the price. Default: the fewest.")
+@click.option(
+    "--tokens-per-second", type=click.FloatRange(0, min_open=True), help="Of one replica, as you measured it."
+)
 @click.option("--mig", is_flag=True, help="The memory is that of a MIG slice.")
 @click.option(
     "--estimator", type=click.Choice(["plinth", "kaito"]), default="plinth", show_default=True, help="Whose arithmetic."
@@ -188,8 +193,16 @@ def _plinth(subject: Subject, nodes: Nodes, options: dict[str, Any]) -> Answer:
         }
         return False, said, [str(misfit) for misfit in outcome.misfits]
     alternatives = _ranked(sizer, nodes, Wish(outcome.max_model_len))
-    told = tell(sizer, nodes, wish, outcome, alternatives)
+    told = replace(tell(sizer, nodes, wish, outcome, _terms(options)), alternatives=tuple(alternatives))
     return True, as_json(told), list(_lines(told))
+
+
+def _terms(options: dict[str, Any]) -> Terms:
+    from pulumi_plinth.fit.price import Range
+    from pulumi_plinth.fit.report import Terms
+
+    least = options["min_replicas"]
+    return Terms(Range(least, max(options["max_replicas"] or least, least)), options["tokens_per_second"])
 
 
 def _ranked(sizer: Sizer, nodes: Nodes, wish: Wish) -> list[Option]:

@@ -148,6 +148,16 @@ def test_an_fp8_cache_holds_twice_the_tokens(run):
     assert small["kv_tokens"] == pytest.approx(2 * plain["kv_tokens"], rel=0.01)
 
 
+def test_replicas_and_a_measured_throughput_are_priced(run):
+    """One to four A10 at $2; 500 tokens a second are 1.8 million an hour."""
+    more = ("--max-replicas", 4, "--tokens-per-second", 500)
+    _, said, _ = run("fit", "qwen3-8b", "--shape", "VM.GPU.A10.1", *more, "--json")
+    assert said["price"]["per_hour"] == [2.0, 8.0]
+    assert said["price"]["per_month"] == [1460.0, 5840.0]
+    assert said["price"]["per_million_tokens"] == pytest.approx(1.1111)
+    assert "$2.00 to $8.00 an hour" in said["reasons"][-1]["text"]
+
+
 def test_shapes_are_listed(run):
     """In words with a dash for what is not established, and in JSON."""
     code, said, _ = run("shapes", "--provider", "oci")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from pulumi_plinth.fit.layout import Reason, default_batch
 from pulumi_plinth.fit.memory import MemoryPlan, gpu_memory
 from pulumi_plinth.fit.parallel import Nodes, needs_rdma
 from pulumi_plinth.fit.plan import Fitted, Wish, wanted_context
-from pulumi_plinth.fit.price import Price, price_of
+from pulumi_plinth.fit.price import HOURS_PER_MONTH, ONE, Price, Range, price_of
 from pulumi_plinth.fit.sizing import Sizer
 from pulumi_plinth.quantities import human_gib
 
@@ -28,16 +28,27 @@ class Told:
     needs: NodeNeeds
     price: Price | None
     reasons: tuple[Reason, ...]
-    alternatives: tuple[Option, ...]
+    alternatives: tuple[Option, ...] = ()
 
 
-def tell(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted, alternatives: Sequence[Option] = ()) -> Told:
-    """Collect bill, needs, price and reasons."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How it is run: fewest and most replicas, and the tokens a second of one, where somebody states them."""
+
+    replicas: Range = ONE
+    tokens_per_second: float | None = None
+
+
+ONCE = Terms()
+
+
+def tell(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted, terms: Terms = ONCE) -> Told:
+    """Collect bill, needs, price and reasons; alternatives are added with `dataclasses.replace`."""
     gpus = min(fitted.layout.gpus, nodes.shape.gpus)
     needs = node_needs(sizer.card.weight_bytes, gpus)
-    price = price_of(nodes.shape, fitted.nodes)
+    price = price_of(nodes.shape, fitted.nodes, terms.replicas, terms.tokens_per_second)
     reasons = (*_reasons(sizer, nodes, wish, fitted), *needs.reasons, _price_reason(nodes, fitted, price))
-    return Told(nodes, fitted, gpu_memory(sizer, fitted), needs, price, reasons, tuple(alternatives))
+    return Told(nodes, fitted, gpu_memory(sizer, fitted), needs, price, reasons)
 
 
 def as_json(told: Told) -> dict[str, Any]:
@@ -142,8 +153,10 @@ def _network_text(nodes: Nodes, pipeline: int) -> str:
 def _price_reason(nodes: Nodes, fitted: Fitted, price: Price | None) -> Reason:
     if price is None:
         return Reason("price", f"no list price of {nodes.shape.name} is established")
-    hour = nodes.shape.usd_per_node_hour
-    text = (
-        f"${price.per_hour[0]:.2f} an hour: {fitted.nodes} x ${hour:.2f}; ${price.per_month[0]:,.2f} a month of 730 h"
-    )
+    low, high = price.per_hour
+    bounds = f"${low:.2f}" if low == high else f"${low:.2f} to ${high:.2f}"
+    each = f"{fitted.nodes} x ${nodes.shape.usd_per_node_hour:.2f} a replica"
+    text = f"{bounds} an hour: {each}; from ${price.per_month[0]:,.2f} a month of {HOURS_PER_MONTH} h"
+    if price.per_million_tokens is not None:
+        text += f"; ${price.per_million_tokens:.2f} a million tokens at the stated throughput"
     return Reason("price", f"{text} ({price.source}, {price.date})")
