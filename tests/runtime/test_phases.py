@@ -123,7 +123,8 @@ def test_exit_in_words(end, words):
 
 FIGURES = (
     "(APIServer pid=7) INFO 11-21 14:30:02 [loggers.py:335] Engine 000: Avg prompt throughput: {} tokens/s, "
-    "Avg generation throughput: {} tokens/s, Running: {} reqs, Waiting: 0 reqs, CPU KV cache usage: 0.0%, Prefix cache hit rate: 0.0%"
+    "Avg generation throughput: {} tokens/s, Running: {} reqs, Waiting: 0 reqs, "
+    "CPU KV cache usage: 0.0%, Prefix cache hit rate: 0.0%"
 )
 
 
