@@ -78,7 +78,7 @@ def fit(ctx: click.Context, /, as_json: bool, **options: Any) -> None:  # noqa: 
     """
     from pulumi_plinth.fit.parallel import Nodes
 
-    subject = find_model(options["model"])
+    subject = _plannable(find_model(options["model"]), options["model"])
     nodes = Nodes(_shape(options), options["nodes"], options["mig"])
     answer = _kaito if options["estimator"] == "kaito" else _plinth
     fits, said, lines = answer(subject, nodes, options)
@@ -132,6 +132,16 @@ def find_model(name: str) -> Subject:
     if card is None:
         raise PlinthError(f"the catalogue knows no geometry of '{entry.name}'; give a model folder or a card")
     return Subject(card)
+
+
+def _plannable(subject: Subject, name: str) -> Subject:
+    """Refuse what is no language model: its memory follows other rules."""
+    card = subject.card
+    if card.adapter is not None:
+        raise PlinthError(f"'{name}' is an adapter; give its base model, {card.adapter.base_model}")
+    if not card.layers or not card.hidden_size:
+        raise PlinthError(f"'{name}' ({card.kind}) has no transformer layers that could be planned for")
+    return subject
 
 
 def _card_of(path: Path) -> ModelCard:

@@ -89,8 +89,33 @@ def test_kaito_plans_with_documented_memory(run):
     assert stated == named
 
 
-def test_a_card_as_printed_is_a_model(run, cards, tmp_path):
-    """What `plinth card --json` prints."""
+def test_what_plinth_card_prints_is_a_model(run, sparse_model):
+    """The same plan as from the folder."""
+    path = sparse_model / "printed.json"
+    path.write_text(json.dumps(run("card", sparse_model, "--json")[1]))
+    assert run("fit", path, "--shape", "BM.GPU4.8", "--json") == run(
+        "fit", sparse_model, "--shape", "BM.GPU4.8", "--json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"adapter": {"method": "lora", "base_model": "org/base", "rank": 8, "alpha": 16}}, "its base model, org/base"),
+        ({"layers": 0, "kind": "diffusion"}, "(diffusion) has no transformer layers"),
+    ],
+)
+def test_what_is_no_language_model_is_refused(run, cards, tmp_path, changes, words):
+    """Adapters and pipelines follow other rules."""
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(cards["phi-4"].model_dump(mode="json") | changes))
+    code, _, error = run("fit", path, "--shape", "BM.GPU4.8")
+    assert code == 1
+    assert words in error
+
+
+def test_a_card_in_json_is_a_model(run, cards, tmp_path):
+    """The same plan as by name."""
     path = tmp_path / "card.json"
     path.write_text(cards["phi-4"].model_dump_json())
     by_card = run("fit", path, "--shape", "BM.GPU4.8", "--json")
