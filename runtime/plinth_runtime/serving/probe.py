@@ -174,6 +174,10 @@ class Prober:
         if status is None:
             return self._silence(at)
         seen = read_metrics(body.decode(errors="replace"), at) if status == OK else Sample(at, waiting=False)
+        if seen.steps is None:
+            # Without a counter a probe that waits in a long queue and one that is never answered look the same.
+            self._unanswered = False
+            return Sample(at, waiting=False)
         if seen.waiting and (moved(pulse, seen) or pulse.still_since is None):
             self._unanswered = False
             return seen
