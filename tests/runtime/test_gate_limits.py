@@ -163,6 +163,15 @@ def test_silent_connections(connection, silent):
     assert seen == {}
 
 
+def test_a_request_in_between_starts_the_time_anew():
+    """Who sent a request since the last look has all the time for the next one, and so has a new connection."""
+    seen, first = {}, Connection(None)
+    assert not idle.overdue([first], seen, 0.0)
+    first.cycle = Cycle(complete=True)
+    assert not idle.overdue([first, Connection(None)], seen, idle.HEADER_SECONDS)
+    assert idle.overdue([first], seen, 2 * idle.HEADER_SECONDS) == [first]
+
+
 def test_silent_connections_are_closed(monkeypatch):
     """The look-out runs as long as the server lives, and ends with it."""
     monkeypatch.setattr(idle, "HEADER_SECONDS", 0.0)

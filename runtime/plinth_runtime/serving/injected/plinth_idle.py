@@ -16,8 +16,9 @@ HEADER_SECONDS = 60.0
 
 LOOK_SECONDS = 5.0
 
-Seen = dict[int, float]
-"""Connections without a request, by identity, and since when."""
+Seen = dict[tuple[Any, Any], float]
+"""Connections without a request, with the last one they had, and since when. The objects themselves, as an identity
+number is given to the next object as soon as the former is gone."""
 
 
 def is_silent(connection: Any) -> bool:
@@ -30,10 +31,10 @@ def is_silent(connection: Any) -> bool:
 
 def overdue(connections: Iterable[Any], seen: Seen, now: float) -> list[Any]:
     """List the connections that are silent for too long, and keep count of the others in `seen`."""
-    silent = {id(connection): connection for connection in connections if is_silent(connection)}
-    for gone in seen.keys() - silent.keys():
+    silent = {(connection, connection.cycle) for connection in connections if is_silent(connection)}
+    for gone in seen.keys() - silent:
         del seen[gone]
-    return [each for key, each in silent.items() if now - seen.setdefault(key, now) >= HEADER_SECONDS]
+    return [key[0] for key in silent if now - seen.setdefault(key, now) >= HEADER_SECONDS]
 
 
 async def close_silent_connections(app: Any) -> None:
