@@ -54,6 +54,10 @@ class Subject:
 @click.option("--pipeline", type=click.IntRange(1), help="Pipeline stages, checked. Default: chosen.")
 @click.option("--expert", type=click.IntRange(1), help="Expert-parallel size, checked. Default: chosen.")
 @click.option("--kv-cache-dtype", help="As the engine's flag, such as fp8. Default: what the checkpoint asks for.")
+@click.option(
+    "--adapters", type=click.IntRange(0, 1000), default=0, help="LoRA adapters on the GPU at once. Default: 0."
+)
+@click.option("--adapter-rank", type=click.IntRange(1, 512), default=16, show_default=True, help="Their highest rank.")
 @click.option("--min-replicas", type=click.IntRange(0), default=1, show_default=True, help="For the price.")
 @click.option("--max-replicas", type=click.IntRange(1), help="For the price. Default: the fewest.")
 @click.option(
@@ -187,13 +191,14 @@ Answer = tuple[bool, dict[str, Any], list[str]]
 
 
 def _plinth(subject: Subject, nodes: Nodes, options: dict[str, Any]) -> Answer:
+    from pulumi_plinth.fit.overhead import Adapters
     from pulumi_plinth.fit.parallel import Asked
     from pulumi_plinth.fit.plan import Refused, Wish
     from pulumi_plinth.fit.plan import fit as decide
     from pulumi_plinth.fit.report import as_json, option_json, tell
     from pulumi_plinth.fit.sizing import Sizer
 
-    sizer = Sizer(subject.card, kv_dtype=options["kv_cache_dtype"])
+    sizer = Sizer(subject.card, Adapters(options["adapters"], options["adapter_rank"]), options["kv_cache_dtype"])
     asked = Asked(options["tensor"], options["pipeline"], None, options["expert"])
     wish = Wish(options["context"], asked)
     outcome = decide(sizer, nodes, wish)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pulumi_plinth.fit.cautions import cautions
 from pulumi_plinth.fit.choice import Option
 from pulumi_plinth.fit.disk import NodeNeeds, node_needs
 from pulumi_plinth.fit.kaito import KaitoPlan
-from pulumi_plinth.fit.layout import Reason, default_batch
+from pulumi_plinth.fit.layout import Layout, Reason, default_batch
 from pulumi_plinth.fit.memory import MemoryPlan, gpu_memory
 from pulumi_plinth.fit.parallel import Nodes, needs_rdma
 from pulumi_plinth.fit.plan import Fitted, Wish, wanted_context
@@ -47,7 +48,12 @@ def tell(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted, terms: Terms = 
     gpus = min(fitted.layout.gpus, nodes.shape.gpus)
     needs = node_needs(sizer.card.weight_bytes, gpus)
     price = price_of(nodes.shape, fitted.nodes, terms.replicas, terms.tokens_per_second)
-    reasons = (*_reasons(sizer, nodes, wish, fitted), *needs.reasons, _price_reason(nodes, fitted, price))
+    reasons = (
+        *_reasons(sizer, nodes, wish, fitted),
+        *needs.reasons,
+        _price_reason(nodes, fitted, price),
+        *cautions(sizer.card, nodes, fitted),
+    )
     return Told(nodes, fitted, gpu_memory(sizer, fitted), needs, price, reasons)
 
 
@@ -108,6 +114,8 @@ def kaito_json(plan: KaitoPlan) -> dict[str, Any]:
 def _reasons(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted) -> Iterator[Reason]:
     layout, need, shape = fitted.layout, fitted.need, nodes.shape
     yield Reason("layout", _layout_text(nodes, wish, fitted))
+    if layout.expert > 1 and sizer.card.experts:
+        yield Reason("experts", _expert_text(sizer.card.experts.count, layout))
     budget = f"{wish.utilization:.2f} x {human_gib(shape.usable_bytes)} = {human_gib(fitted.budget)}"
     parts = f"{human_gib(need.weights)} weights, {human_gib(need.overhead.total)} beside"
     yield Reason("memory", f"{budget} on each GPU: {parts}, {human_gib(fitted.cache_bytes)} left")
@@ -132,6 +140,11 @@ def _layout_text(nodes: Nodes, wish: Wish, fitted: Fitted) -> str:
     if layout.tensor == 1:
         return f"{where}: one GPU holds a copy" + (", the others hold more copies" if layout.data > 1 else "")
     return f"{where}: the smallest legal tensor-parallel size that has room"
+
+
+def _expert_text(experts: int, layout: Layout) -> str:
+    each = -(-experts // layout.expert)
+    return f"{experts} experts over {layout.expert} GPUs: {each} whole ones each (--enable-expert-parallel)"
 
 
 def _context_text(sizer: Sizer, wish: Wish, fitted: Fitted) -> str:
