@@ -194,6 +194,13 @@ def test_replicas_and_a_measured_throughput_are_priced(run):
     assert any("$2.00 to $8.00 an hour" in reason["text"] for reason in said["reasons"])
 
 
+@pytest.mark.parametrize("command", ["fit", "shapes"])
+def test_examples_keep_their_lines(run, command):
+    """One a line, so that they can be copied."""
+    _, said, _ = run(command, "--help")
+    assert f"\n  Examples:\n    plinth {command} " in said
+
+
 def test_shapes_are_listed(run):
     """In words with a dash for what is not established, and in JSON."""
     code, said, _ = run("shapes", "--provider", "oci")
