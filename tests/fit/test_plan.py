@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plinth_runtime.contract.card import ModelCard
+from pulumi_plinth.fit.kv import cache_of
 from pulumi_plinth.fit.memory import engine_memory, gpu_memory
 from pulumi_plinth.fit.parallel import Asked, Nodes, misfits
 from pulumi_plinth.fit.plan import Fitted, Refused, Wish, fit
@@ -134,6 +135,10 @@ def test_windows_count_on_cpus_too():
     card = SIZERS["gemma-3-1b-it"].card
     bill = engine_memory(card, GIB)
     assert bill.kv_tokens > GIB // bill.kv_bytes_per_token
+    card = SIZERS["gemma-3-27b-it"].card
+    held, cache = engine_memory(card, 4 * GIB).kv_tokens, cache_of(card, 1, sizes=(2, 2048))
+    assert held < card.max_context
+    assert cache.request_bytes(held) <= 4 * GIB < cache.request_bytes(held + 1)
 
 
 def test_plans_are_values(plan):

@@ -11,7 +11,7 @@ from plinth_runtime.contract.card import ModelCard
 from pulumi_plinth.fit.kv import Cache, Rows, cache_of
 from pulumi_plinth.fit.overhead import LOGIT_COPIES, widest_layer
 from pulumi_plinth.fit.plan import Fitted
-from pulumi_plinth.fit.sizing import SMALL_BATCH, Sizer
+from pulumi_plinth.fit.sizing import SMALL_BATCH, UNBOUNDED_CONTEXT, Sizer
 from pulumi_plinth.fit.weights import padded_vocabulary, stage_parts
 from pulumi_plinth.quantities import GIB, human_bytes, human_gib
 
@@ -66,12 +66,14 @@ def gpu_memory(sizer: Sizer, fitted: Fitted) -> MemoryPlan:
 
 
 def _cpu_tokens(card: ModelCard, cache: Cache, kv_cache_bytes: int, per_token: int) -> int:
-    """Tokens in the cache; layers that all keep the same need no groups."""
+    """Tokens in the cache; where windows make that depend on the length, never more than one request may have."""
     if not per_token:
         return 0
     if len(cache.rows) == 1 and cache.rows[0].kind in ("full", "mla"):
         return kv_cache_bytes // per_token
-    return cache.tokens(kv_cache_bytes, card.max_context or SMALL_BATCH.tokens)
+    limit = card.max_context or UNBOUNDED_CONTEXT
+    longest = cache.longest(kv_cache_bytes, limit)
+    return longest if longest < limit else cache.tokens(kv_cache_bytes, limit)
 
 
 def _token_formula(card: ModelCard, per_token: int) -> str:
