@@ -67,7 +67,7 @@ def _fail(message: str) -> NoReturn:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="pulumi-plinth", prog_name="plinth")
 def main() -> None:
-    r"""Serve models that a stack file declares.
+    """Serve models that a stack file declares.
 
     \b
     Examples:
@@ -102,7 +102,7 @@ def _deployer(workspace: Any, name: str, console: Any) -> Any:
 @common
 @json_option
 def plan(stack: str, cwd: Path, as_json: bool) -> None:
-    r"""Check the stack file and print every decision with its reason. Starts and changes nothing.
+    """Check the stack file and print every decision with its reason. Starts and changes nothing.
 
     \b
     Examples:
@@ -136,7 +136,7 @@ def preview(stack: str, cwd: Path, deployer: str) -> None:
 @yes_option
 @json_option
 def up(stack: str, cwd: Path, deployer: str, yes: bool, as_json: bool) -> None:
-    r"""Make the stack as declared, and return when every server is ready.
+    """Make the stack as declared, and return when every server is ready.
 
     \b
     Examples:
@@ -266,7 +266,7 @@ def logs(stack: str, cwd: Path, deployment: str | None, follow: bool, lines: int
 )
 @click.option("--max-tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Longest answer.")
 def ask(**options: Any) -> None:
-    r"""Ask a served model one question and print its answer as it comes.
+    """Ask a served model one question and print its answer as it comes.
 
     \b
     Examples:
@@ -308,7 +308,7 @@ def export(stack: str, cwd: Path, deployer: str) -> None:
 @click.argument("part", type=click.Choice(["stack", "file", "store", "model", "deployment"]), default="stack")
 @click.option("--markdown", "as_markdown", is_flag=True, help="The reference for people instead.")
 def schema(part: str, as_markdown: bool) -> None:
-    r"""Print the JSON schema of the stack file's value under `plinth:stack`, of one PART of it, or of the whole file.
+    """Print the JSON schema of the stack file's value under `plinth:stack`, of one PART of it, or of the whole file.
 
     \b
     Examples:

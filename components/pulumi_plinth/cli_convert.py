@@ -26,8 +26,8 @@ MAX_BYTES = 128 << 20
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--to", type=click.Choice(TARGETS), default="plinth", show_default=True, help="What to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print models, warnings and errors as JSON on stdout.")
-def convert(files: tuple[str, ...], to: str, as_json: bool) -> None:  # noqa: FBT001 click passes flags by name
-    r"""Read model declarations of OME, Nstream AI, DeepExtension, Oumi, KAITO and Ollama, and write them as stack file.
+def convert(files: tuple[str, ...], to: str, as_json: bool) -> None:
+    """Read model declarations of OME, Nstream AI, DeepExtension, Oumi, KAITO and Ollama, and write them as stack file.
 
     The dialect of each document is recognised. What a dialect cannot say is listed on stderr. Exit code 1 when a
     document is refused; the others are still converted.

@@ -69,7 +69,7 @@ class Subject:
 )
 @json_option
 @click.pass_context
-def fit(ctx: click.Context, /, as_json: bool, **options: Any) -> None:  # noqa: FBT001 click passes flags by name
+def fit(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     """Say whether MODEL fits, with every part of the arithmetic. Exit code 3: it does not.
 
     MODEL is a name of `plinth models`, a model folder or a file that `plinth card --json` printed.
@@ -79,7 +79,7 @@ def fit(ctx: click.Context, /, as_json: bool, **options: Any) -> None:  # noqa: 
       plinth fit llama-3.3-70b-instruct --shape BM.GPU.H100.8
       plinth fit ./model --gpus-per-node 4 --gpu-memory-gib 24 --context 32768
       plinth fit phi-4 --shape BM.GPU.A10.4 --estimator kaito --json
-    """  # noqa: D301 click looks for a backspace
+    """
     from pulumi_plinth.fit.parallel import Nodes
 
     subject = _plannable(find_model(options["model"]), options["model"])
@@ -97,14 +97,14 @@ def fit(ctx: click.Context, /, as_json: bool, **options: Any) -> None:  # noqa: 
 @click.option("--provider", help="Only shapes of this provider: oci, aws, azure, gcp, any.")
 @click.option("--gpu", help="Only shapes with this GPU, such as H100.")
 @json_option
-def shapes(provider: str | None, gpu: str | None, as_json: bool) -> None:  # noqa: FBT001 click passes flags by name
+def shapes(provider: str | None, gpu: str | None, as_json: bool) -> None:
     """List the shapes of nodes that are known, with prices and where they are from. "-": not established.
 
     \b
     Examples:
       plinth shapes --provider oci
       plinth shapes --gpu h100 --json | jq '.shapes[].name'
-    """  # noqa: D301 click looks for a backspace
+    """
     from pulumi_plinth.fit.shapes import load_shapes, select
 
     found = list(select(load_shapes().values(), provider, gpu))

@@ -25,8 +25,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON o
 @click.command()
 @click.argument("where", metavar="DIR")
 @json_option
-def card(where: str, as_json: bool) -> None:  # noqa: FBT001 click passes flags by name
-    r"""Print what a model folder holds: shape, context, parameters, quantization. Reads headers only, no weights.
+def card(where: str, as_json: bool) -> None:
+    """Print what a model folder holds: shape, context, parameters, quantization. Reads headers only, no weights.
 
     \b
     Examples:
@@ -51,8 +51,8 @@ def card(where: str, as_json: bool) -> None:  # noqa: FBT001 click passes flags 
     help="A folder of YAML rows that extend or override the catalogue; may be repeated.",
 )
 @json_option
-def models(capability: str | None, kind: str | None, folders: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
-    r"""List the models that are known by name.
+def models(capability: str | None, kind: str | None, folders: tuple[Path, ...], as_json: bool) -> None:
+    """List the models that are known by name.
 
     \b
     Examples:

@@ -194,6 +194,14 @@ def test_a_stack_file_that_is_no_yaml_is_named(project):
     assert str(path) in run.stderr
 
 
+@pytest.mark.parametrize("command", ["plan", "up", "ask", "schema", "convert", "card", "models", "fit"])
+def test_help_has_examples_that_keep_their_lines(command):
+    """Every example stands on a line of its own."""
+    lines = [line.strip() for line in invoke(command, "--help").output.splitlines()]
+    examples = lines[lines.index("Examples:") + 1 :]
+    assert len([line for line in examples if line.startswith(("plinth ", "kubectl "))]) >= 2
+
+
 def test_completion_and_schema_print(project):
     """Shell completion for three shells; a JSON schema with the deployments in it."""
     for shell in ("bash", "zsh", "fish"):
