@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,18 +50,22 @@ def card(where: str, as_json: bool) -> None:
     multiple=True,
     help="A folder of YAML rows that extend or override the catalogue; may be repeated.",
 )
+@click.option("--fits", "shape", help="Only models that fit on one machine of this shape of `plinth shapes`.")
 @json_option
-def models(capability: str | None, kind: str | None, folders: tuple[Path, ...], as_json: bool) -> None:
+def models(
+    capability: str | None, kind: str | None, folders: tuple[Path, ...], shape: str | None, as_json: bool
+) -> None:
     """List the models that are known by name.
 
     \b
     Examples:
       plinth models --kind embed
+      plinth models --fits VM.GPU.A10.1
       plinth models --capability IMAGE_TEXT_TO_TEXT --json | jq '.models[].name'
     """
     from pulumi_plinth.model.catalogue import Filter, load_catalogue
 
-    wanted = Filter(capability=_capability(capability), kind=kind)
+    wanted = Filter(_capability(capability), kind, _fits_on(shape))
     entries = list(load_catalogue(*folders).entries(wanted))
     if as_json:
         click.echo(json.dumps({"models": [_entry_json(entry) for entry in entries]}, indent=2))
@@ -95,6 +99,28 @@ def read_folder(where: str) -> ModelCard:
 def _read(path: Path, offset: int, length: int) -> bytes:
     with path.open("rb", buffering=0) as stream:
         return os.pread(stream.fileno(), length, offset)
+
+
+def _fits_on(name: str | None) -> Callable[[CatalogueEntry], bool]:
+    """Return the judge of what fits on one machine of a shape; without geometry nothing is known to fit."""
+    if name is None:
+        return lambda _: True
+    from pulumi_plinth.fit.parallel import Nodes
+    from pulumi_plinth.fit.plan import Fitted, Wish, fit
+    from pulumi_plinth.fit.shapes import load_shapes, suggestion
+    from pulumi_plinth.fit.sizing import Sizer
+    from pulumi_plinth.model.catalogue import geometry
+
+    shapes = load_shapes()
+    if name not in shapes:
+        raise click.BadParameter(f"'{name}' is no shape; {suggestion(name, shapes)}", param_hint="--fits")
+    machine = Nodes(shapes[name], 1)
+
+    def judge(entry: CatalogueEntry) -> bool:
+        card = geometry(entry)
+        return card is not None and isinstance(fit(Sizer(card), machine, Wish()), Fitted)
+
+    return judge
 
 
 def _capability(name: str | None) -> str | None:

@@ -100,3 +100,12 @@ def test_models_refuses_an_unknown_capability(plinth):
     run = plinth("models", "--capability", "visoin")
     assert run.exit_code == 2
     assert "did you mean 'VISION'" in run.output
+
+
+def test_models_that_fit_a_shape(plinth):
+    """`--fits` keeps what one machine of the shape can serve, and names near shapes for an unknown one."""
+    run = plinth("models", "--fits", "VM.GPU.A10.1", "--json")
+    names = {model["name"] for model in json.loads(run.output)["models"]}
+    assert {"llama-3.1-8b-instruct", "bge-m3"} <= names
+    assert not {"llama-3.1-70b-instruct", "deepseek-v3"} & names
+    assert "is no shape" in plinth("models", "--fits", "VM.GPU.A11").stderr
