@@ -62,9 +62,10 @@ def test_one_step_is_enough():
 
 def test_silence_is_work_that_stands_still():
     """A server that says nothing at all is judged like one that makes no step; what was known stays known."""
-    silent = [Sample(at, waiting=True) for at in (2, 11, 62)]
+    silent = [Sample(at, waiting=True, silent=True) for at in (2, 11, 62)]
     assert verdicts(PROVEN + silent)[2:] == [Verdict.MOVING, Verdict.STALLED, Verdict.HUNG]
     assert verdicts([*PROVEN, silent[0], Sample(30, True, 3)])[-1] is Verdict.MOVING
+    assert verdicts(silent) == [Verdict.MOVING, Verdict.STALLED, Verdict.HUNG]  # that is no slow first request
 
 
 def test_time_without_work_does_not_count():

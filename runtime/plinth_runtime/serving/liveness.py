@@ -8,7 +8,7 @@ well one: its server answers everything but requests.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 FIRST_STEP_FACTOR = 2
@@ -42,21 +42,25 @@ class Patience:
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One look. `at`: when it began. `steps`: the engine's counter, None if it did not tell. `waiting`: there is work
-    that the engine has not finished: requests of clients, or an unanswered probe.
+    that the engine has not finished: requests of clients, or an unanswered probe. `silent`: its server said nothing.
     """
 
     at: float
     waiting: bool
     steps: float | None = None
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What all looks so far come to. `still_since` is None when nothing waits; `proven` once a step was seen."""
+    """What all looks so far come to. `still_since` is None when nothing waits; `proven` once a step was seen; `silent`
+    as the last sample was.
+    """
 
     steps: float | None = None
     still_since: float | None = None
     proven: bool = False
+    silent: bool = False
 
 
 def read_metrics(text: str, at: float) -> Sample:
@@ -82,7 +86,8 @@ def feel(pulse: Pulse, sample: Sample) -> Pulse:
     else:
         since = pulse.still_since
     steps = pulse.steps if sample.steps is None else sample.steps
-    return replace(pulse, steps=steps, still_since=since, proven=pulse.proven or moved(pulse, sample))
+    proven = pulse.proven or moved(pulse, sample)
+    return Pulse(steps=steps, still_since=since, proven=proven, silent=sample.silent)
 
 
 def judge(pulse: Pulse, now: float, patience: Patience) -> Verdict:
@@ -92,8 +97,8 @@ def judge(pulse: Pulse, now: float, patience: Patience) -> Verdict:
     quiet, factor = now - pulse.still_since, _factor(pulse)
     if quiet >= patience.hang * factor:
         return Verdict.HUNG
-    # An engine that never made a step is not called stalled: its first one may be slow.
-    return Verdict.STALLED if pulse.proven and quiet >= patience.stall else Verdict.MOVING
+    # An engine that never made a step is not called stalled: its first one may be slow. Silence is no step.
+    return Verdict.STALLED if factor == 1 and quiet >= patience.stall else Verdict.MOVING
 
 
 def until_next_verdict(pulse: Pulse, now: float, patience: Patience) -> float:
@@ -105,4 +110,4 @@ def until_next_verdict(pulse: Pulse, now: float, patience: Patience) -> float:
 
 
 def _factor(pulse: Pulse) -> int:
-    return 1 if pulse.proven else FIRST_STEP_FACTOR
+    return 1 if pulse.proven or pulse.silent else FIRST_STEP_FACTOR

@@ -34,6 +34,9 @@ from plinth_runtime.serving.states import Event
 
 STARTING_PERIOD_SECONDS = 0.25
 READY_PERIOD_SECONDS = 5.0
+FIRST_LOOKS = 3
+"""Taken at once: a probe and the step it makes, so that a fresh engine has proved itself within a second."""
+
 LOOKS_PER_STALL = 4
 """While requests are computed the engine is looked at this often within the stall limit."""
 
@@ -120,6 +123,7 @@ class Prober:
         self._probes = probes(target.model)
         self._probed_at = -limits.probe_seconds
         self._unanswered = False
+        self._looks = 0
         self._stopped = Flag()
         Thread(target=self._run, name="probe", daemon=True).start()
 
@@ -137,6 +141,7 @@ class Prober:
     def _watch(self) -> None:
         pulse, opinion = Pulse(), Event.HEALTHY
         while not self._stopped.wait(self._pause(pulse)):
+            self._looks += 1
             at = time.monotonic()
             health = self._health()
             pulse = feel(pulse, self._look(pulse, at) if health is not None else self._silence(at))
@@ -151,7 +156,7 @@ class Prober:
                 self._tell(new, "the engine has work and makes no step" if verdict is Verdict.STALLED else "")
 
     def _pause(self, pulse: Pulse) -> float:
-        if self._unanswered:
+        if self._unanswered or self._looks < FIRST_LOOKS:
             return STARTING_PERIOD_SECONDS
         busy = pulse.still_since is not None
         period = self._patience.stall / LOOKS_PER_STALL if busy else self._limits.probe_seconds
@@ -166,7 +171,7 @@ class Prober:
 
     def _silence(self, at: float) -> Sample:
         self._unanswered = True
-        return Sample(at, waiting=True)
+        return Sample(at, waiting=True, silent=True)
 
     def _look(self, pulse: Pulse, at: float) -> Sample:
         """Read the counters; where they prove nothing, ask for a token."""
