@@ -21,10 +21,10 @@ from pathlib import Path
 import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from support.project import MODEL, ROOT, Project, make_project
+from support.project import MODEL, ROOT, Project, free_port, make_project
 
 LIMIT = 1.3
-PORT = 18300
+PORT = free_port()
 GIVE_UP_SECONDS = 600
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Say yes."}], "max_tokens": 1, "temperature": 0}
 
@@ -80,7 +80,9 @@ def main() -> None:
     """Alternate, so that a noisy minute hits both."""
     runs = int(os.environ.get("RUNS", "3"))
     with tempfile.TemporaryDirectory() as folder:
-        project = make_project(Path(folder) / "bench", PORT)
+        project = make_project(Path(folder) / "bench")
+        project.port = PORT
+        project.write()
         bare_vllm()  # the first one reads the environment from disk
         pairs = []
         for number in range(runs):

@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 from click.testing import CliRunner
-from support.project import MODEL, Project, alive, is_free, tree, wait_until, words
+from support.project import MODEL, Project, alive, free_port, is_free, tree, wait_until, words
 
 from pulumi_plinth.cli import main
 
@@ -30,9 +30,7 @@ def project(tmp_path, project_root, make_model, request):
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{project_root}/tests/fakes/engine.py" "$@"\n')
     python.chmod(0o755)
-    # One port range a worker, so that tests can run beside each other.
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    made = Project(folder, 18500 + 20 * worker)
+    made = Project(folder, free_port())
     made.write()
     yield made
     made.plinth("down", "--yes", check=False)

@@ -11,7 +11,7 @@ from support.project import make_project
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
     """The shared project, not yet up; whatever happens, nothing of it outlives the tests."""
-    made = make_project(tmp_path_factory.mktemp("engine") / "project", 18100)
+    made = make_project(tmp_path_factory.mktemp("engine") / "project")
     yield made
     made.plinth("down", "--yes", check=False)
     for process in made.processes():

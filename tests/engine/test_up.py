@@ -161,7 +161,7 @@ def test_down_leaves_nothing_but_the_weights(served):
 
 def test_truncated_weights_are_refused_before_anything_starts(tmp_path):
     """One byte less: refused by name, and no process was started."""
-    project = make_project(tmp_path / "project", 18200)
+    project = make_project(tmp_path / "project")
     (project.folder / "models").unlink()
     shutil.copytree(ROOT / "models" / MODEL, project.folder / "models" / MODEL)
     weights = project.folder / "models" / MODEL / "model.safetensors"

