@@ -70,3 +70,25 @@ def make_model():
         return folder
 
     return make
+
+
+@pytest.fixture
+def card():
+    """SmolLM2-135M's numbers."""
+    from plinth_runtime.contract.card import ModelCard
+
+    return ModelCard(
+        architecture="LlamaForCausalLM",
+        model_type="llama",
+        parameters=134_515_008,
+        weight_bytes=269_030_016,
+        dtype="BF16",
+        layers=30,
+        hidden_size=576,
+        attention_heads=9,
+        kv_heads=3,
+        head_dim=64,
+        vocabulary=49152,
+        max_context=8192,
+        license="apache-2.0",
+    )

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from plinth_runtime.contract.card import ModelCard
 from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
 from pulumi_plinth.planner import Facts
 from pulumi_plinth.quantities import GIB
@@ -28,25 +27,6 @@ def document():
 def spec(document):
     """The same, parsed."""
     return StackSpec.parse(document)
-
-
-@pytest.fixture
-def card():
-    """SmolLM2-135M's numbers."""
-    return ModelCard(
-        architecture="LlamaForCausalLM",
-        model_type="llama",
-        parameters=134_515_008,
-        weight_bytes=269_030_016,
-        dtype="BF16",
-        layers=30,
-        hidden_size=576,
-        attention_heads=9,
-        kv_heads=3,
-        head_dim=64,
-        vocabulary=49152,
-        max_context=8192,
-    )
 
 
 @pytest.fixture

@@ -2,31 +2,10 @@
 
 import pytest
 
-from plinth_runtime.contract.card import ModelCard
 from pulumi_plinth.model.describe import described, parameter_size
 from pulumi_plinth.model.spec import ModelSpec
 
 WHERE = {"store": "disk", "path": "tiny"}
-
-
-@pytest.fixture
-def card():
-    """SmolLM2's card, as far as it matters here."""
-    return ModelCard(
-        architecture="LlamaForCausalLM",
-        model_type="llama",
-        parameters=134_515_008,
-        weight_bytes=269_030_016,
-        dtype="bfloat16",
-        layers=30,
-        hidden_size=576,
-        attention_heads=9,
-        kv_heads=3,
-        head_dim=64,
-        vocabulary=49152,
-        max_context=8192,
-        license="apache-2.0",
-    )
 
 
 def test_what_is_not_said_is_read_from_the_folder(card):
