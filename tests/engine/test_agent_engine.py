@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support.engine import PROMPT, READY_SECONDS, wait_until
 
+from plinth_runtime.serving import guard
+
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
 
@@ -50,11 +52,12 @@ def test_agent_is_small_and_quiet(server):
 def test_killed_core_is_told_and_cured(server):
     """A kill -9 of the engine's core is seen, called by its name although vLLM exits 0, and the server comes back."""
     server.wait_ready()
-    shared_before = {path.name for path in Path("/dev/shm").glob("psm_*")}
+    shared_before = guard.mapped_segments(server.engine_processes())
+    assert shared_before
     os.kill(server.core(), signal.SIGKILL)
     wait_until(lambda: server.call("/readyz", management=True)[0] == 503, 3)
     status = wait_until(lambda: (s := server.status()) and s["phase"] == "restarting" and s, 20)
     assert status["lastEnd"]["cause"] == "engine-died"
     assert "core process died" in status["lastEnd"]["message"]
-    assert not shared_before & {path.name for path in Path("/dev/shm").glob("psm_*")}
+    assert not [path for path in shared_before if Path(path).exists()]
     assert server.wait_ready()["restarts"] == 1

@@ -5,6 +5,7 @@ names the faults, separated by commas; FAKE_DIR is where it may leave notes. Sta
 """
 
 import http.server
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -97,6 +98,15 @@ def spawn_children():
         (NOTES / name).write_text(str(child.pid))
 
 
+HELD = []
+
+
+def take_semaphore():
+    """A named semaphore, as vLLM's processes share them: one that is killed cannot remove it."""
+    HELD.append(multiprocessing.get_context("spawn").Lock())
+    (NOTES / "semaphore").write_text(f"/dev/shm/sem.{HELD[0]._semlock.name[1:]}")
+
+
 def count_start():
     """Number of starts so far, this one included."""
     path = NOTES / "starts"
@@ -113,6 +123,8 @@ def main():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if {"child", "children"} & FAULTS:
         spawn_children()
+    if "semaphore" in FAULTS:
+        take_semaphore()
     say("Initializing a V1 LLM engine (v0) with config")
     say("Starting to load model x...")
     sys.stdout.write("Loading safetensors checkpoint shards:   0% Completed | 0/2\r")

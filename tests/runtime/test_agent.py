@@ -106,6 +106,24 @@ def test_hard_end(start_agent, launch_document, engine_processes):
     assert not engine_processes()
 
 
+def test_killed_engine_leaves_no_shared_memory(start_agent, launch_document, tmp_path):
+    """What a killed engine had in shared memory, named semaphores too, is removed, and nobody else's."""
+    launch_document["lifecycle"] |= {"shutdownTimeoutSeconds": 0.2, "killAfterSeconds": 0.2}
+    stranger = Path(f"/dev/shm/sem.mp-plinth-test-{os.getpid()}")
+    stranger.touch()
+    try:
+        agent = start_agent("semaphore", "ignore-term")
+        agent.wait_phase("ready")
+        semaphore = Path((tmp_path / "semaphore").read_text())
+        assert semaphore.exists()
+        agent.send()
+        assert agent.wait() == 0
+        assert not semaphore.exists()
+        assert stranger.exists()
+    finally:
+        stranger.unlink()
+
+
 def test_hangup_is_ignored(start_agent):
     """A closed terminal does not end a server."""
     agent = start_agent()

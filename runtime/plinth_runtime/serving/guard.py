@@ -35,7 +35,10 @@ CANNOT_EXECUTE = 127
 OOM_SCORE = "500"
 """When memory runs out, the kernel shall take the engine and not the agent that can tell about it."""
 
-SHARED_MEMORY = "/dev/shm/psm_"  # noqa: S108 Python's name for its shared memory segments, no file of ours
+SHARED_MEMORY = "/dev/shm/"  # noqa: S108 no file of ours
+PYTHONS_OWN = ("psm_", "sem.mp-")
+"""What Python calls its shared memory segments and named semaphores."""
+
 RESET = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)
 
 
@@ -83,11 +86,15 @@ def members(group: int) -> list[int]:
 
 def mapped_segments(pids: list[int]) -> set[str]:
     """Shared memory that these processes have mapped: a killed one cannot remove it."""
-    found = set()
+    inodes = set()
     for pid in pids:
         with suppress(OSError), open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-            found |= {line[line.index(SHARED_MEMORY) :].rstrip() for line in file if SHARED_MEMORY in line}
-    return {path for path in found if not path.endswith("(deleted)")}
+            inodes |= {int(line.split()[4]) for line in file if SHARED_MEMORY in line}
+    found = set()
+    with suppress(OSError), os.scandir(SHARED_MEMORY) as entries:
+        # By number, not by name: a semaphore is mapped under the name it had before it got its own.
+        found = {entry.path for entry in entries if entry.name.startswith(PYTHONS_OWN) and entry.inode() in inodes}
+    return found
 
 
 def signal_all(group: int, number: int) -> None:
