@@ -6,6 +6,7 @@ inbox. Nothing here knows vLLM's arguments, its log or its exit codes.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,6 +36,10 @@ from plinth_runtime.serving.states import ENDS, Action, Event, Step, step
 
 LOAD_GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL when no request can be open, and between one SIGKILL and the next."""
+
+MOMENT_SECONDS = 0.5
+"""The longest wait at once. A signal that the kernel gives to another thread, or that comes between the last look and
+the wait, does not wake this one: its handler runs after the wait, so the wait must be short."""
 
 ALIVE_SECONDS = 2.0
 """The loop answers a ping within this time, or it hangs."""
@@ -114,14 +119,13 @@ class Agent:
 
     def _next(self) -> inbox.Message | Event:
         """Wait for what happens next: a message, or a timer's event."""
-        if not self.timers:
-            return self.work.inbox.get()
-        event, due = min(self.timers.items(), key=lambda item: item[1])
-        patience = due - self.board.clock()
-        try:
-            return self.work.inbox.get(timeout=patience) if patience > 0 else self._fire(event)
-        except Empty:
-            return self._fire(event)
+        while True:
+            event, due = min(self.timers.items(), key=lambda item: item[1], default=(None, math.inf))
+            patience = due - self.board.clock()
+            if event is not None and patience <= 0:
+                return self._fire(event)
+            with suppress(Empty):
+                return self.work.inbox.get(timeout=min(patience, MOMENT_SECONDS))
 
     def _fire(self, event: Event) -> Event:
         del self.timers[event]
