@@ -49,7 +49,7 @@ def test_drain_longer_than_the_timeout(start):
     code, seconds = server.stop()
     client.join(30)
     assert code == 0
-    assert seconds < 12
+    assert seconds < 20  # two seconds for the work, ten for the kill, and a loaded machine
     assert '"finish_reason":"length"' not in text[0]
     assert '"finish_reason":"stop"' not in text[0]
     assert not server.engine_processes()
