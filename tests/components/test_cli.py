@@ -1,5 +1,6 @@
 """The command line as a person uses it, on a project whose engine is a fake process: the whole flow without vLLM."""
 
+import hashlib
 import json
 import os
 import signal
@@ -104,8 +105,12 @@ def test_a_killed_deployment_is_picked_up(project):
     wait_until((project.run_dir / "status.json").exists, 60, "the agent to start")
     first.kill()
     first.wait()
+    agent = project.run_dir.joinpath("lock").read_text()
     project.plinth("up", "--yes")
     assert project.status()["phase"] == "ready"
+    assert project.run_dir.joinpath("lock").read_text() == agent
+    known = project.run_dir.joinpath("keys").read_text().split()
+    assert known == [hashlib.sha256(project.key().encode()).hexdigest()]
 
 
 @processes

@@ -336,10 +336,12 @@ HASTY = {"stallSeconds": 0.5, "hangSeconds": 1.0, "probeSeconds": 0.2}
 
 def test_frozen_engine_is_hidden_and_replaced(start_agent, launch_document, until):
     """An idle engine that answers everything but requests is not ready soon, and is killed and started again."""
-    launch_document["lifecycle"] |= HASTY
+    launch_document["lifecycle"] |= HASTY | {"hangSeconds": 3.0}
     agent = start_agent("freeze-once", "ignore-term", "children")
     agent.wait_phase("ready")
     until(lambda: agent.get("/readyz")[0] == 503)
+    assert agent.status()["phase"] == "ready"
+    assert "makes no step" in agent.status()["message"]
     status = until(lambda: (s := agent.status()) and s["restarts"] == 1 and s["phase"] == "ready" and s)
     assert status["lastEnd"]["cause"] == "hung"
     assert status["lastEnd"]["exitCode"] == 18

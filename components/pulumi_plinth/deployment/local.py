@@ -64,11 +64,13 @@ def start(launch: LaunchConfig, run_dir: RunDir, key: str | None, say: Say, cloc
 
     Raises LocalError with cause, advice and the last lines of the log when the server does not become ready.
     """
-    if not is_running(run_dir, launch.digest()):
+    running = is_running(run_dir, launch.digest())
+    if not running:
         stop(run_dir, say, clock, keep=True)
-        process: subprocess.Popen[bytes] | None = _spawn(launch, run_dir, key)
-    else:
-        process = None
+    # Also for one that runs: whoever started it may have died before its key was kept; the gate rereads the file.
+    _write_key(run_dir, key)
+    process = None if running else _spawn(launch, run_dir)
+    if running:
         say("is already starting or running, kept")
     deadline = clock.now() + BOOT_SECONDS
     while not is_locked(run_dir):
@@ -170,12 +172,16 @@ def launch_of(run_dir: RunDir) -> LaunchConfig | None:
         return None
 
 
-def _spawn(launch: LaunchConfig, run_dir: RunDir, key: str | None) -> subprocess.Popen[bytes]:
+def _write_key(run_dir: RunDir, key: str | None) -> None:
+    if key is not None:
+        run_dir.path.mkdir(parents=True, exist_ok=True)
+        _write(run_dir.keys, hashlib.sha256(key.encode()).hexdigest() + "\n", 0o600)
+
+
+def _spawn(launch: LaunchConfig, run_dir: RunDir) -> subprocess.Popen[bytes]:
     run_dir.path.mkdir(parents=True, exist_ok=True)
     for stale in (run_dir.status, run_dir.termination):
         stale.unlink(missing_ok=True)
-    if key is not None:
-        _write(run_dir.keys, hashlib.sha256(key.encode()).hexdigest() + "\n", 0o600)
     _write(run_dir.launch, launch.canonical_json(), 0o644)
     command = [sys.executable, "-m", "plinth_runtime", "serve"]
     arguments = ["--config", str(run_dir.launch), "--run-dir", str(run_dir.path), "--log-file", str(run_dir.log)]
