@@ -78,7 +78,8 @@ def _observe_folder(folder: Path) -> ModelFacts:
     except ValidationError as error:
         faults.append(f"{MANIFEST_NAME} is not a manifest: {error.errors()[0]['msg']}")
         return ModelFacts(folder, None, tuple(faults), total_bytes=total)
-    faults.extend(fault for fault in size_faults(manifest, files) if not any(fault[:20] in said for said in faults))
+    told = {word.strip(":,") for fault in faults for word in fault.split()}
+    faults.extend(fault for fault in size_faults(manifest, files) if fault.split()[0] not in told)
     check = not faults and manifest.total_bytes <= DIGEST_LIMIT_BYTES
     if check:
         faults.extend(_digest_faults(folder, manifest))

@@ -1,5 +1,6 @@
 """Looking at model folders and ports."""
 
+import json
 import os
 import socket
 
@@ -57,6 +58,17 @@ def test_damage_is_found_before_anything_starts(make_model, tmp_path, damage, ex
     facts = observe_model(folder)
     assert facts.card is None
     assert any(expected in fault for fault in facts.faults), facts.faults
+
+
+def test_every_damaged_file_is_told(make_model, tmp_path):
+    """A fault of one file does not hide that of another whose name begins alike."""
+    folder = make_model(tmp_path / "tiny")
+    document = json.loads((folder / "plinth-manifest.json").read_text())
+    names = ["model-with-a-long-name-00001.bin", "model-with-a-long-name-00002.bin"]
+    document["files"] += [{"path": name, "size": 4, "sha256": "0" * 64} for name in names]
+    (folder / "plinth-manifest.json").write_text(json.dumps(document))
+    told = " ".join(observe_model(folder).faults)
+    assert all(name in told for name in names)
 
 
 def test_a_good_folder_is_described_and_checked(make_model, tmp_path):

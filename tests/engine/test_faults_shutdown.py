@@ -20,6 +20,7 @@ def test_open_stream_survives_sigterm(server):
         body = PROMPT | {"max_tokens": 200, "ignore_eos": True, "stream": True}
         text.append(server.call("/v1/completions", body)[1])
 
+    assert any(path.is_socket() for path in server.run_dir.sockets.iterdir())
     client = threading.Thread(target=stream)
     client.start()
     time.sleep(1.5)
@@ -34,10 +35,11 @@ def test_open_stream_survives_sigterm(server):
     assert text[0].endswith("data: [DONE]\n\n")
     assert server.process.wait(40) == 0
     assert not server.engine_processes()
+    assert not server.run_dir.sockets.exists()
 
 
 @pytest.mark.exhaustive
-def test_drain_longer_than_the_timeout(start):
+def test_drain_longer_than_the_timeout(start, record_property):
     """Work that takes longer than allowed is cut off, never told to be complete, and all is gone in time."""
     server = start({"lifecycle": {"shutdownTimeoutSeconds": 2, "killAfterSeconds": 10}})
     server.wait_ready()
@@ -49,7 +51,8 @@ def test_drain_longer_than_the_timeout(start):
     code, seconds = server.stop()
     client.join(30)
     assert code == 0
-    assert seconds < 20  # two seconds for the work, ten for the kill, and a loaded machine
+    record_property("until all was gone, s", round(seconds, 2))
+    assert seconds < 13  # two seconds for the work, ten until the kill, and what the kernel needs for it
     assert '"finish_reason":"length"' not in text[0]
     assert '"finish_reason":"stop"' not in text[0]
     assert not server.engine_processes()

@@ -8,6 +8,7 @@ import http.server
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -104,7 +105,7 @@ HELD = []
 def take_semaphore():
     """A named semaphore, as vLLM's processes share them: one that is killed cannot remove it."""
     HELD.append(multiprocessing.get_context("spawn").Lock())
-    (NOTES / "semaphore").write_text(f"/dev/shm/sem.{HELD[0]._semlock.name[1:]}")
+    (NOTES / "semaphore").write_text(f"/dev/shm/sem.{HELD[-1]._semlock.name[1:]}")
 
 
 def count_start():
@@ -123,6 +124,9 @@ def main():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if {"child", "children"} & FAULTS:
         spawn_children()
+    if "VLLM_RPC_BASE_PATH" in os.environ:
+        HELD.append(socket.socket(socket.AF_UNIX))
+        HELD[-1].bind(os.environ["VLLM_RPC_BASE_PATH"] + "/core")
     if "semaphore" in FAULTS:
         take_semaphore()
     say("Initializing a V1 LLM engine (v0) with config")

@@ -24,9 +24,11 @@ def test_becomes_ready_and_ends_when_asked(start_agent, engine_processes):
     assert agent.get("/readyz")[0] == agent.get("/livez")[0] == agent.get("/startupz")[0] == 200
     assert 'plinth_phase{phase="ready"} 1.0' in agent.get("/metrics")[1]
     assert agent.get("/nothing")[0] == 404
+    assert (agent.run_dir.sockets / "core").is_socket()
     agent.send()
     assert agent.wait() == 0
     assert not engine_processes()
+    assert not agent.run_dir.sockets.exists()
     assert agent.status()["phase"] == "stopped"
     assert agent.run_dir.lock.read_text() == ""
     assert not agent.run_dir.termination.exists()

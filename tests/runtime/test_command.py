@@ -66,7 +66,15 @@ def test_no_secret_passes():
 
 
 @pytest.mark.parametrize(
-    "name", ["PYTHONPATH", "PLINTH_KEYS_FILE", "PLINTH_DRAINING_FILE", "PLINTH_AGENT_FILE", "PYTHONSAFEPATH"]
+    "name",
+    [
+        "PYTHONPATH",
+        "PLINTH_KEYS_FILE",
+        "PLINTH_DRAINING_FILE",
+        "PLINTH_AGENT_FILE",
+        "PYTHONSAFEPATH",
+        "VLLM_RPC_BASE_PATH",
+    ],
 )
 def test_the_gate_cannot_be_switched_off(name):
     """A launch's own environment does not replace what the gate needs."""

@@ -33,6 +33,11 @@ class RunDir:
         return self.path / "agent.hash"
 
     @property
+    def sockets(self) -> Path:
+        """The engine's processes speak to each other here; emptied before each engine, removed when the agent ends."""
+        return self.path / "ipc"
+
+    @property
     def draining(self) -> Path:
         """Exists from the moment the server is asked to end: the gate in the engine refuses new requests."""
         return self.path / "draining"

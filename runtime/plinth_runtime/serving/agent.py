@@ -335,6 +335,7 @@ class Agent:
                     self.engine = None
         self._publish()
         files.remove(self.work.run_dir.draining)
+        files.clear_sockets(self.work.run_dir)
         if self.board.phase is Phase.FAILED and self.end is not None:
             files.write_whole(self.work.run_dir.termination, self.end.model_dump_json(indent=2))
 

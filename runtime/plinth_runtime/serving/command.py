@@ -18,6 +18,9 @@ MODULE = "vllm.entrypoints.openai.api_server"
 
 MIDDLEWARE = "plinth_middleware.PlinthMiddleware"
 
+SOCKETS = "ipc"
+"""`RunDir.sockets` from the engine's working directory: a socket's path may have 107 bytes, so it is relative."""
+
 QUIET_PATHS = "/health,/healthz,/metrics,/plinth/probe/v1/completions,/plinth/probe/v1/embeddings"
 """Asked for every few seconds: not worth a line in the log."""
 
@@ -122,6 +125,7 @@ def build_environment(launch: LaunchConfig, paths: Paths, inherited: Mapping[str
         "PYTHONPATH": paths.injected,
         "PYTHONSAFEPATH": "1",  # the working directory must not shadow the engine's modules
         "PYTHONUNBUFFERED": "1",  # phases are read from the log as they happen
+        "VLLM_RPC_BASE_PATH": SOCKETS,  # its own choice is the temporary folder, where it leaves them for good
         "PLINTH_DRAINING_FILE": paths.draining,
         "PLINTH_AGENT_FILE": paths.agent_hash,
         "PLINTH_MAX_BODY_BYTES": str(launch.api.max_body_bytes),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,11 +57,18 @@ def take_engine_lock(run_dir: RunDir, sleep: Callable[[float], None] = time.slee
     descriptor = _open_lock(run_dir.engine_lock)
     if _lock(descriptor, PREDECESSOR_ROUNDS, sleep):
         clear_leftovers(run_dir.engine_lock, run_dir.path)
+        clear_sockets(run_dir)
+        run_dir.sockets.mkdir(mode=0o700, exist_ok=True)
         os.ftruncate(descriptor, 0)
         return descriptor
     os.close(descriptor)
     message = f"an engine of a former agent still runs in {run_dir.path}"
     raise AlreadyRunningError(message, hint="Look for its processes and end them; their guard seems to be stuck.")
+
+
+def clear_sockets(run_dir: RunDir) -> None:
+    """Remove the sockets that engines leave behind, whichever way they end."""
+    shutil.rmtree(run_dir.sockets, ignore_errors=True)
 
 
 def _lock(descriptor: int, rounds: int, sleep: Callable[[float], None]) -> bool:
