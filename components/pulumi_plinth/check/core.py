@@ -21,7 +21,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one rule says: its name, where the value stands, what is wrong with the arithmetic, what to write instead."""
+    """What one rule says: its name, where the value stands, what is wrong (with the arithmetic), what to write."""
 
     rule: str
     severity: Severity
