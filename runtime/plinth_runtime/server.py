@@ -178,6 +178,7 @@ def _board(launch: LaunchConfig) -> Board:
 
 def _insight(agent: object, box: Inbox) -> Insight:
     from plinth_runtime.serving.agent import Agent
+    from plinth_runtime.serving.engine_http import scrape
     from plinth_runtime.serving.management import Insight
 
     assert isinstance(agent, Agent)  # noqa: S101 narrows a type that may not be imported at the top
@@ -185,5 +186,6 @@ def _insight(agent: object, box: Inbox) -> Insight:
         status=agent.board.status,
         ready=lambda: agent.board.ready,
         alive=agent.is_alive,
+        engine_metrics=lambda: scrape(agent.target()),
         drain=lambda: box.put(StopAsked("POST /drain")),
     )

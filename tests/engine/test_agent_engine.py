@@ -27,14 +27,35 @@ def test_becomes_ready_and_answers(server):
 
 
 def test_surface_is_closed(server):
-    """Without a key only health answers; with one, what is not on the list does not exist."""
+    """What is served wants a key; what tells about the server or changes it does not exist, with a key or without."""
     server.wait_ready()
-    assert server.call("/health", headers={})[0] == 200
-    for path in ("/v1/models", "/invocations", "/tokenize", "/metrics", "/docs", "/version", "/ping", "/load"):
+    for path in ("/v1/models", "/v1/completions", "/invocations", "/tokenize", "/v1/embeddings"):
         assert server.call(path, headers={})[0] == 401, path
-    for path in ("/invocations", "/tokenize", "/docs", "/openapi.json", "/version", "/scale_elastic_ep"):
-        assert server.call(path, body={})[0] == 404, path
-    assert server.call("/v1/models")[0] == server.call("/metrics")[0] == 200
+    for path in ("/health", "/metrics", "/ping", "/load", "/version", "/docs", "/openapi.json", "/scale_elastic_ep"):
+        assert server.call(path, headers={})[0] == server.call(path)[0] == 404, path
+    assert server.call("/v1/models")[0] == 200
+
+
+def test_every_way_to_ask_works_with_a_key(server):
+    """Routes beside OpenAI's reach the same model: tokens there and back, SageMaker's path, Anthropic's words."""
+    server.wait_ready()
+    code, text = server.call("/tokenize", {"model": "smollm2", "prompt": "Paris"})
+    tokens = json.loads(text)["tokens"]
+    assert code == 200
+    assert "Paris" in server.call("/detokenize", {"model": "smollm2", "tokens": tokens})[1]
+    assert "Paris" in server.call("/invocations", PROMPT | {"max_tokens": 3})[1]
+    message = {"model": "smollm2", "max_tokens": 5, "messages": [{"role": "user", "content": "Say hello."}]}
+    assert json.loads(server.call("/v1/messages", message)[1])["content"]
+
+
+def test_one_scrape_gives_both(server):
+    """The management port's metrics are the agent's and the engine's own."""
+    server.wait_ready()
+    code, text = server.call("/metrics", management=True)
+    assert code == 200
+    assert "plinth_engine_scraped 1.0" in text
+    assert "vllm:num_requests_running{" in text
+    assert "vllm:kv_cache_usage_perc{" in text
 
 
 def test_agent_is_small_and_quiet(server):

@@ -22,7 +22,9 @@ def test_becomes_ready_and_ends_when_asked(start_agent, engine_processes):
     assert status["readyAfterSeconds"] is not None
     assert status["weights"] == "unverified"
     assert agent.get("/readyz")[0] == agent.get("/livez")[0] == agent.get("/startupz")[0] == 200
-    assert 'plinth_phase{phase="ready"} 1.0' in agent.get("/metrics")[1]
+    metrics = agent.get("/metrics")[1]
+    assert 'plinth_phase{phase="ready"} 1.0' in metrics
+    assert 'vllm:num_requests_running{engine="0"} 0' in metrics
     assert agent.get("/nothing")[0] == 404
     assert (agent.run_dir.sockets / "core").is_socket()
     agent.send()

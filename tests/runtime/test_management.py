@@ -3,6 +3,7 @@
 import json
 import socket
 import urllib.request
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,13 @@ def board():
 @pytest.fixture
 def insight(board):
     """What the port may know of it."""
-    return Insight(status=board.status, ready=lambda: board.ready, alive=lambda: True, drain=lambda: None)
+    return Insight(
+        status=board.status,
+        ready=lambda: board.ready,
+        alive=lambda: True,
+        engine_metrics=lambda: b"",
+        drain=lambda: None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,6 +83,17 @@ def test_metrics(board, insight):
         f'plinth_launch_info{{deployment="test",digest="{"ab" * 32}"}} 1.0',
     ):
         assert line in text
+
+
+@pytest.mark.parametrize(("said", "scraped"), [(b"vllm:num_requests_running 3.0\n", 1.0), (b"", 0.0)])
+def test_the_engines_metrics_follow(insight, said, scraped):
+    """One scrape gives both; whether the engine answered is a figure of ours, and no family is there twice."""
+    text = answer("GET", "/metrics", "127.0.0.1", replace(insight, engine_metrics=lambda: said)).body.decode()
+    assert f"plinth_engine_scraped {scraped}" in text
+    assert text.endswith(said.decode())
+    families = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(set(families)) == len(families)
+    assert all(family.startswith("plinth_") for family in families)
 
 
 def test_percent_never_goes_back(board):

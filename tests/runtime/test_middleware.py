@@ -11,6 +11,7 @@ from support.gate import INJECTED, load
 
 gate = load("plinth_middleware")
 keyring = load("plinth_keys")
+routes = load("plinth_routes")
 
 
 @pytest.fixture
@@ -60,20 +61,29 @@ def keys(tmp_path):
 BEARER = (b"authorization", b"Bearer alpha")
 
 
-@pytest.mark.parametrize("path", ["/health", "/v1/models", "/v1/chat/completions", "/v1/completions", "/metrics"])
-def test_allowed_paths_pass(ask, path):
-    """Without a keys file the allowed paths are open."""
+def routes_for(*uses):
+    """Paths of the table."""
+    return sorted(routes.paths_for(*uses))
+
+
+@pytest.mark.parametrize("path", routes_for(routes.Use.LISTING, routes.Use.WORK))
+def test_served_paths(ask, keys, path):
+    """Without a keys file they are open; with one they want a key."""
     assert ask(path)[0] == 200
+    assert ask(path, keys=keys)[0] == ask(path, [(b"authorization", b"Bearer gamma")], keys)[0] == 401
+    assert ask(path, [BEARER], keys)[0] == 200
 
 
-@pytest.mark.parametrize(
-    "path", ["/invocations", "/tokenize", "/docs", "/v1/models/", "//v1/models", "/v1/load_lora_adapter", "/ping", ""]
-)
-def test_other_paths_do_not_exist(ask, path):
-    """Everything else answers 404 in OpenAI's form."""
-    status, body, _ = ask(path)
-    assert status == 404
-    assert set(body["error"]) == {"message", "type", "param", "code"}
+STRANGE = ["/v1/models/", "//v1/models", "/v1/responses/1", "/nothing", ""]
+
+
+@pytest.mark.parametrize("path", [*routes_for(routes.Use.INSIDE, routes.Use.CLOSED), *STRANGE])
+def test_other_paths_do_not_exist(ask, keys, path):
+    """Everything else answers 404 in OpenAI's form, with a key and without: health and metrics are told elsewhere."""
+    for headers in ([], [BEARER]):
+        status, body, _ = ask(path, headers, keys)
+        assert (status, body["error"]["code"]) == (404, "not_found")
+        assert set(body["error"]) == {"message", "type", "param", "code"}
 
 
 @pytest.mark.parametrize(
@@ -94,10 +104,8 @@ def test_keys(ask, keys, headers, status):
     assert ask("/v1/models", headers, keys)[0] == status
 
 
-def test_without_a_key_only_health(ask, keys):
-    """Health needs no key; unknown paths and metrics do, and a 401 says how to give one."""
-    assert ask("/health", keys=keys)[0] == 200
-    assert ask("/invocations", keys=keys)[0] == ask("/metrics", keys=keys)[0] == 401
+def test_how_to_give_a_key(ask, keys):
+    """A 401 says how to give one."""
     status, body, headers = ask("/v1/models", keys=keys)
     assert (status, body["error"]["code"], headers[b"www-authenticate"]) == (401, "invalid_api_key", b"Bearer")
 
@@ -114,10 +122,9 @@ def test_keys_file_is_reread(keys):
 
 
 def test_draining(ask):
-    """While draining new requests are told to go elsewhere; health and metrics stay."""
+    """While draining new requests are told to go elsewhere."""
     status, body, headers = ask("/v1/completions", draining=True)
     assert (status, body["error"]["code"], headers[b"retry-after"]) == (503, "draining", b"10")
-    assert ask("/health", draining=True)[0] == ask("/metrics", draining=True)[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -125,15 +132,19 @@ def test_draining(ask):
     [
         ("/metrics", b"secret", 200),
         ("/plinth/probe/v1/completions", b"secret", 200),
-        ("/metrics", b"wrong", 401),
-        ("/metrics", b"", 401),
+        ("/health", b"secret", 200),
+        ("/v1/load_lora_adapter", b"secret", 200),
+        ("/metrics", b"wrong", 404),
+        ("/metrics", b"", 404),
+        ("/health", b"wrong", 404),
+        ("/v1/load_lora_adapter", b"wrong", 404),
         ("/v1/completions", b"secret", 401),
-        ("/plinth/probe/v1/completions", b"wrong", 401),
-        ("/plinth/probe/invocations", b"secret", 401),
+        ("/plinth/probe/v1/completions", b"wrong", 404),
+        ("/plinth/probe/invocations", b"secret", 404),
     ],
 )
 def test_the_agent_has_its_own_door(ask, keys, tmp_path, attempt):
-    """With its token the agent sees metrics and sends probes, even while draining, and nothing else; others do not."""
+    """With its token the agent sees health and metrics and sends probes, even while draining; others do not."""
     path, token, status = attempt
     (tmp_path / "agent.hash").write_text(hashlib.sha256(b"secret").hexdigest() + "\n")
     assert ask(path, [(b"x-plinth-agent", token)], keys, draining=True)[0] == status

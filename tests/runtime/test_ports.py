@@ -2,15 +2,18 @@
 
 import os
 import socket
+import threading
+import time
+from contextlib import suppress
 
 import pytest
 
 from plinth_runtime.contract.rundir import RunDir
 from plinth_runtime.errors import AlreadyRunningError, BadConfigError, PortTakenError
-from plinth_runtime.serving import files
+from plinth_runtime.serving import engine_http, files
+from plinth_runtime.serving.engine_http import Question, Target, ask, belongs, reachable_host, scrape
 from plinth_runtime.serving.oom import count_oom_kills
 from plinth_runtime.serving.ports import find_holder, require_free
-from plinth_runtime.serving.probe import Question, Target, ask, belongs, reachable_host
 
 
 @pytest.fixture
@@ -49,6 +52,62 @@ def test_a_stranger_is_not_the_engine(listener):
 def test_nobody_answers(free_port):
     """Without a listener a probe has no answer."""
     assert ask(Target("127.0.0.1", free_port(), 1), Question("/health"), timeout=1)[0] is None
+
+
+@pytest.fixture
+def engine_says():
+    """A function that listens and answers one connection with these pieces; it returns where."""
+    servers = []
+
+    def listen(*pieces):
+        server = socket.create_server(("127.0.0.1", 0))
+        servers.append(server)
+
+        def answer():
+            with suppress(OSError):
+                client, _ = server.accept()
+                with client:
+                    client.recv(10_000)
+                    for piece in pieces:
+                        time.sleep(piece) if isinstance(piece, float) else client.sendall(piece)
+
+        threading.Thread(target=answer, daemon=True).start()
+        return Target("127.0.0.1", server.getsockname()[1], 1)
+
+    yield listen
+    for server in servers:
+        server.close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n"
+METRICS = b"vllm:num_requests_running 1\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        ((HEAD % len(METRICS), METRICS), METRICS),
+        ((b"HTTP/1.1 503 X\r\ncontent-length: 1\r\n\r\n", b"x"), b""),
+        ((HEAD % 99, METRICS), b""),
+        ((HEAD % 2000, b"x" * 2000), b""),
+        ((HEAD % 9, *(b"x", 0.2) * 9), b""),
+        ((9.0,), b""),
+        ((b"nonsense",), b""),
+    ],
+    ids=["whole", "refused", "cut", "too large", "dripping", "silent", "no HTTP"],
+)
+def test_scrapes_are_bounded(engine_says, monkeypatch, pieces, text):
+    """The engine's metrics come whole and in time, or not at all."""
+    monkeypatch.setattr(engine_http, "MOST_BYTES", 1000)
+    monkeypatch.setattr(engine_http, "SCRAPE_SECONDS", 0.5)
+    begun = time.monotonic()
+    assert scrape(engine_says(*pieces)) == text
+    assert time.monotonic() - begun < 5
+
+
+def test_without_an_engine_nothing_is_scraped():
+    """Before an engine was ready there is nobody to ask."""
+    assert scrape(None) == b""
 
 
 @pytest.mark.parametrize(("host", "reached"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.1", "10.0.0.1")])  # noqa: S104

@@ -1,12 +1,14 @@
 """Builds the engine's real web application without an engine, puts the gate before it, and calls every route of it.
 
-Run by the engine environment's Python with the injected folder on PYTHONPATH. Prints JSON: for each route and method
-the status without a key, with a wrong one, and, where the gate itself answers, with the right one.
+Run by the engine environment's Python with the injected folder on PYTHONPATH, and with every switch that adds routes.
+Prints JSON: for each route and method the status without a key, with a wrong one or a wrong token, and with the right
+key; "decided" is what the gate's table says.
 """
 
 import asyncio
 import json
 
+from plinth_routes import ROUTES
 from vllm.entrypoints.launchers.app import build_app
 from vllm.entrypoints.launchers.cli_args import make_arg_parser
 from vllm.utils.argparse_utils import FlexibleArgumentParser
@@ -17,13 +19,18 @@ TASKS = (
 )  # fmt: skip
 """All that any model could do: whatever routes the engine has, they are there."""
 
+ARGUMENTS = [
+    "--middleware", "plinth_middleware.PlinthMiddleware", "--enable-tokenizer-info-endpoint", "--enable-lora",
+    "--profiler-config.profiler", "torch", "--profiler-config.torch_profiler_dir", "/nowhere",
+]  # fmt: skip
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
 def build(tasks):
     """The application as the engine's server builds it, with its documentation on."""
     parser = make_arg_parser(FlexibleArgumentParser())
-    return build_app(parser.parse_args(["--middleware", "plinth_middleware.PlinthMiddleware"]), tasks)
+    return build_app(parser.parse_args(ARGUMENTS), tasks)
 
 
 def routes_of(app):
@@ -69,7 +76,7 @@ async def main():
     for path, methods in sorted(routes_of(app).items()):
         concrete = path.replace("{", "").replace("}", "")
         for method in sorted(methods):
-            row = {"path": concrete, "method": method}
+            row = {"path": concrete, "method": method, "decided": ROUTES[path][0].name if path in ROUTES else None}
             row["bare"] = await status_of(app, method, concrete, [])
             row["wrong"] = await status_of(app, method, concrete, [(b"authorization", b"Bearer wrong")])
             row["agent"] = await status_of(app, method, concrete, [(b"x-plinth-agent", b"wrong")])

@@ -23,13 +23,14 @@ from plinth_runtime.serving import files, inbox
 from plinth_runtime.serving.board import Board
 from plinth_runtime.serving.command import EngineCommand
 from plinth_runtime.serving.deaths import Circumstances, explain
+from plinth_runtime.serving.engine_http import Target
 from plinth_runtime.serving.inbox import Inbox
 from plinth_runtime.serving.leftovers import note_engine
 from plinth_runtime.serving.logs import Log
 from plinth_runtime.serving.oom import count_oom_kills
 from plinth_runtime.serving.phases import read_line
 from plinth_runtime.serving.ports import require_free
-from plinth_runtime.serving.probe import Prober, Target
+from plinth_runtime.serving.probe import Prober
 from plinth_runtime.serving.process import EngineProcess, Listener, Place
 from plinth_runtime.serving.restart import Death, judge
 from plinth_runtime.serving.states import ENDS, Action, Event, Step, step
@@ -79,6 +80,7 @@ class Engine:
 
     process: EngineProcess
     oom_kills_before: int
+    target: Target | None = None
     prober: Prober | None = None
     was_ready: bool = False
     overdue: bool = False
@@ -116,6 +118,11 @@ class Agent:
         ping = inbox.Ping(Flag())
         self.work.inbox.put(ping)
         return ping.seen.wait(ALIVE_SECONDS)
+
+    def target(self) -> Target | None:
+        """Say where the engine answers; None until it was ready for the first time. For other threads."""
+        engine = self.engine
+        return engine.target if engine is not None and engine.was_ready else None
 
     def _next(self) -> inbox.Message | Event:
         """Wait for what happens next: a message, or a timer's event."""
@@ -160,7 +167,7 @@ class Agent:
                 self.board.engine_pid = pid
                 note_engine(self.work.run_dir.engine_lock, pid)
                 if self.engine is not None:
-                    self.engine.prober = self._watch(generation, pid)
+                    self._watch(self.engine, generation, pid)
                 self._publish()
             case inbox.EngineSighted(generation, sighting) if generation == self.generation:
                 if sighting.event is not None:
@@ -287,10 +294,14 @@ class Agent:
         else:
             self.engine = Engine(process, count_oom_kills())
 
-    def _watch(self, generation: int, pid: int) -> Prober:
+    def _watch(self, engine: Engine, generation: int, pid: int) -> None:
         launch, box = self.work.launch, self.work.inbox
-        target = Target(launch.api.host, launch.api.port, pid, self.work.token, launch.model.served_name)
-        return Prober(target, launch.lifecycle, lambda event, why: box.put(inbox.EngineProbed(generation, event, why)))
+
+        def report(event: Event, why: str) -> None:
+            box.put(inbox.EngineProbed(generation, event, why))
+
+        engine.target = Target(launch.api.host, launch.api.port, pid, self.work.token, launch.model.served_name)
+        engine.prober = Prober(engine.target, launch.lifecycle, report)
 
     def _prepare(self) -> None:
         """Do, in a thread of its own, whatever may take long before there is an engine."""

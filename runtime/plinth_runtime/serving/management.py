@@ -3,7 +3,7 @@
 GET  /startupz  status as JSON; 200 when ready, else 503 (so a startup probe may use it)
 GET  /livez     200 while the agent's loop turns
 GET  /readyz    200 when clients may be sent here, else 503
-GET  /metrics   Prometheus text
+GET  /metrics   Prometheus text: our own, then the engine's
 POST /drain     like SIGTERM: finish open requests, then end; from this host only, 202
 
 Threads and times are bounded: a client that says nothing is dropped, and too many at once are turned away.
@@ -42,6 +42,7 @@ class Insight:
     status: Callable[[], StartupStatus]
     ready: Callable[[], bool]
     alive: Callable[[], bool]
+    engine_metrics: Callable[[], bytes]
     drain: Callable[[], None]
 
 
@@ -87,7 +88,7 @@ def _metrics(insight: Insight) -> Answer:
     # Imported at the first scrape: a server that nobody scrapes is spared the memory.
     from plinth_runtime.serving.metrics import render
 
-    text = render(lambda: (insight.status(), insight.ready()))
+    text = render(lambda: (insight.status(), insight.ready()), insight.engine_metrics())
     return Answer(200, text, "text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The board as Prometheus text. Nothing is counted here; a scrape reads what the agent knows."""
+"""The board as Prometheus text, and the engine's own behind it. Nothing is counted here, only read."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ Reading = tuple[StartupStatus, bool]
 class StatusCollector(Collector):
     """Turns one reading into metric families."""
 
-    def __init__(self, read: Callable[[], Reading]) -> None:
+    def __init__(self, read: Callable[[], Reading], *, engine_answered: bool) -> None:
         self._read = read
+        self._engine_answered = engine_answered
 
     def collect(self) -> Iterator[Metric]:
         """Read once, so that all figures are of the same moment."""
@@ -31,6 +32,8 @@ class StatusCollector(Collector):
             phases.add_metric([phase], float(phase is status.phase))
         yield phases
         yield CounterMetricFamily("plinth_engine_restarts", "Engine restarts since the agent started.", status.restarts)
+        # Without it, figures that are missing and figures that do not exist would look the same.
+        yield GaugeMetricFamily("plinth_engine_scraped", "1 when the engine's own follow.", self._engine_answered)
         for name, text, value in _gauges(status, ready=ready):
             yield GaugeMetricFamily(name, text, value)
 
@@ -47,8 +50,11 @@ def _gauges(status: StartupStatus, *, ready: bool) -> Iterator[tuple[str, str, f
         yield "plinth_ready_after_seconds", "From the agent's start to the first ready.", status.ready_after_seconds
 
 
-def render(read: Callable[[], Reading]) -> bytes:
-    """Give the exposition text of one scrape."""
+def render(read: Callable[[], Reading], engine: bytes) -> bytes:
+    """Give the exposition text of one scrape; `engine` is the engine's own, empty if it said nothing.
+
+    The names do not meet: ours begin with `plinth_`, and no figures of this process itself are among them.
+    """
     registry = CollectorRegistry()
-    registry.register(StatusCollector(read))
-    return generate_latest(registry)
+    registry.register(StatusCollector(read, engine_answered=engine != b""))
+    return generate_latest(registry) + engine

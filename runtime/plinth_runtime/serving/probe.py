@@ -1,23 +1,19 @@
 """Watching one engine from a thread: is it there, does it move? Only changes of opinion are reported.
 
-What the answers mean is decided in `liveness.py`. The agent proves to the gate in the engine's server who it is by a
-token that only its memory holds.
+What the answers mean is decided in `liveness.py`.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event as Flag
 from threading import Thread
 
 from plinth_runtime.contract.launch import LaunchLifecycle
+from plinth_runtime.serving.engine_http import NOT_FOUND, OK, UNAVAILABLE, Question, Target, ask, belongs
 from plinth_runtime.serving.liveness import (
     Patience,
     Pulse,
@@ -29,7 +25,6 @@ from plinth_runtime.serving.liveness import (
     read_metrics,
     until_next_verdict,
 )
-from plinth_runtime.serving.ports import find_holder
 from plinth_runtime.serving.states import Event
 
 STARTING_PERIOD_SECONDS = 0.25
@@ -41,30 +36,8 @@ LOOKS_PER_STALL = 4
 """While requests are computed the engine is looked at this often within the stall limit."""
 
 TIMEOUT_SECONDS = 5.0
-TOKEN_HEADER = "x-plinth-agent"  # noqa: S105 a name
 PROBE_PREFIX = "/plinth/probe"
 """The gate passes what is under this path on without it; the access log leaves it out."""
-
-OK, NOT_FOUND, UNAVAILABLE = 200, 404, 503
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The engine's address, the group whose process must answer there, our token, and the model's name."""
-
-    host: str
-    port: int
-    group: int
-    token: str = field(default="", repr=False)
-    model: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One request to the engine."""
-
-    path: str
-    body: bytes | None = None
 
 
 class Reply(StrEnum):
@@ -83,32 +56,6 @@ def probes(model: str) -> list[Question]:
         Question(f"{PROBE_PREFIX}/v1/completions", json.dumps(completion).encode()),
         Question(f"{PROBE_PREFIX}/v1/embeddings", json.dumps(embedding).encode()),
     ]
-
-
-def ask(target: Target, question: Question, timeout: float = TIMEOUT_SECONDS) -> tuple[int | None, bytes]:
-    """Return the HTTP status and body, None without an answer in time."""
-    connection = http.client.HTTPConnection(reachable_host(target.host), target.port, timeout=timeout)
-    headers = {"connection": "close", TOKEN_HEADER: target.token, "content-type": "application/json"}
-    with closing(connection):
-        try:
-            connection.request("GET" if question.body is None else "POST", question.path, question.body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        except (OSError, http.client.HTTPException):
-            return None, b""
-
-
-def reachable_host(host: str) -> str:
-    """Turn the address to listen on into one to connect to: 'all' is reached over loopback."""
-    return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 compared, not bound
-
-
-def belongs(target: Target) -> bool:
-    """Say whether the listener is the engine, and not a stranger who was quicker. Unknown counts as yes."""
-    holder = find_holder(target.port)
-    with suppress(OSError):
-        return holder is None or os.getpgid(holder.pid) == target.group
-    return False
 
 
 class Prober:

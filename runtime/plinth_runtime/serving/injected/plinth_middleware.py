@@ -33,6 +33,7 @@ from plinth_asgi import (
 )
 from plinth_generate import HEALTH_PATH, PATH, Generate
 from plinth_keys import KeyRing
+from plinth_routes import Use, paths_for
 
 KEYS_VARIABLE = "PLINTH_KEYS_FILE"
 DRAINING_VARIABLE = "PLINTH_DRAINING_FILE"
@@ -49,25 +50,11 @@ BODY_SECONDS = 30.0
 DRAIN_RETRY_SECONDS = 10
 QUEUE_RETRY_SECONDS = 1
 
-OPEN_PATHS = frozenset({"/health"})
-"""Answered without a key: says nothing but yes or no."""
-
-UNLIMITED_PATHS = OPEN_PATHS | {"/metrics", "/v1/models"}
-"""Cost no step of the engine, so they are not counted."""
-
-ALLOWED_PATHS = UNLIMITED_PATHS | {
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-    "/v1/embeddings",
-}
-"""Compared with the percent-decoded path, exactly. Everything else does not exist."""
+LISTED_PATHS, WORK_PATHS = paths_for(Use.LISTING), paths_for(Use.WORK)
 
 AGENT_HEADER = b"x-plinth-agent"
 PROBE_PREFIX = "/plinth/probe"
-AGENT_PATHS = {"/metrics": "/metrics"} | {
+AGENT_PATHS = {path: path for path in paths_for(Use.INSIDE)} | {
     f"{PROBE_PREFIX}{path}": path for path in ("/v1/completions", "/v1/embeddings")
 }
 """What the agent may ask for without a key, and what it gets. Its probes have paths of their own so that they can be
@@ -157,7 +144,7 @@ class PlinthMiddleware:
         refusal = self._refuse(scope)
         if refusal is not None:
             await _refuse_with(refusal, scope, send)
-        elif path in UNLIMITED_PATHS or path == HEALTH_PATH:
+        elif path in LISTED_PATHS or path == HEALTH_PATH:
             await self._beside.get(path, self._app)(scope, receive, send)
         else:
             await self._work(scope, receive, send)
@@ -189,16 +176,15 @@ class PlinthMiddleware:
 
     def _refuse(self, scope: Scope) -> Refusal | None:
         path = scope["path"]
-        if path in OPEN_PATHS or (path == HEALTH_PATH and self._beside):
-            return None
-        # The key comes first: without one, nobody learns which paths exist.
+        if path == HEALTH_PATH and self._beside:
+            return None  # probes of the services whose protocol this is carry no key
+        if path not in LISTED_PATHS and path not in WORK_PATHS and path not in self._beside:
+            return NO_PATH
         if self._keys is not None and not self._keys.accepts(_key(scope["headers"])):
             return NO_KEY
-        if path not in ALLOWED_PATHS and path not in self._beside:
-            return NO_PATH
-        if path != "/metrics" and self._draining_file and os.path.exists(self._draining_file):  # noqa: PTH110 per request
+        if self._draining_file and os.path.exists(self._draining_file):  # noqa: PTH110 asked for every request
             return ENDING
-        return FULL if path not in UNLIMITED_PATHS and self._most and self._open >= self._most else None
+        return FULL if path not in LISTED_PATHS and self._most and self._open >= self._most else None
 
 
 def _ring(path: str | None) -> KeyRing | None:
