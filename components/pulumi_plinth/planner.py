@@ -117,14 +117,9 @@ def _model_json(model: ModelSpec) -> dict[str, Any]:
 
 def _deployment_json(plan: DeploymentPlan) -> dict[str, Any]:
     return {
-        "name": plan.name,
-        "model": plan.model,
-        "target": "local",
+        **plan.outline().to_json(),
         "endpoint": plan.launch.endpoint,
         "management": plan.launch.management_url,
         "launchDigest": plan.launch.digest(),
         "launch": plan.launch.model_dump(mode="json"),
-        "memory": {line.part: line.size for line in plan.memory.lines} | {"total": plan.memory.total},
-        "kvTokens": plan.memory.kv_tokens,
-        "reasons": [{"subject": reason.subject, "text": reason.text} for reason in plan.reasons],
     }

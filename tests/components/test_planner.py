@@ -46,6 +46,25 @@ def test_the_plan_says_what_is_launched_and_why(document, facts):
     assert "0.25 GiB: 134,515,008 parameters" in reasons["memory: weights"]
 
 
+KEYS = {
+    "gpus", "nodes", "parallel", "memory", "kv_tokens", "max_model_len", "disk_gib", "startup_seconds", "price",
+    "alternatives", "reasons",
+}  # fmt: skip
+"""What scripts find in every deployment of `plinth plan --json`, whatever its target."""
+
+
+def test_a_local_deployment_is_told_in_the_terms_of_all_targets(document, facts):
+    """No GPUs, one node, nothing to pay; the parts of the memory sum to the total."""
+    (said,) = planned(document, facts).to_json()["deployments"]
+    assert set(said) >= KEYS
+    assert (said["gpus"], said["nodes"], said["price"], said["alternatives"]) == (0, 1, None, [])
+    assert said["parallel"] == {"tensor": 1, "pipeline": 1, "data": 1, "expert": 1}
+    assert sum(part["bytes"] for part in said["memory"]) == said["memory_bytes"]
+    assert all(part["formula"] for part in said["memory"])
+    assert (said["kv_tokens"], said["max_model_len"], said["disk_gib"]) == (46_603, 8192, 1)
+    assert said["launch"]["model"]["maxModelLen"] == said["max_model_len"]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

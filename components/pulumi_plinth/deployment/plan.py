@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.contract.rundir import RunDir
 from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
 from pulumi_plinth.deployment.launch import Decisions, launch_config
+from pulumi_plinth.deployment.outline import Outline
 from pulumi_plinth.deployment.spec import DeploymentSpec
 from pulumi_plinth.errors import Fault
+from pulumi_plinth.fit.layout import Layout, Reason
 from pulumi_plinth.fit.memory import MemoryPlan, engine_memory
 from pulumi_plinth.model.lifecycle import Lifecycle
 from pulumi_plinth.model.names import served_name
@@ -24,14 +27,6 @@ STARTUP_BASE_SECONDS = 240.0
 
 STARTUP_BYTES_PER_SECOND = 20e6
 """Slowest reading of weights that is still a start and not a hang: a cold network disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One decision with its inputs and arithmetic."""
-
-    subject: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +54,26 @@ class DeploymentPlan:
     run_dir: RunDir
     memory: MemoryPlan
     reasons: tuple[Reason, ...]
+    disk_bytes: int
+    host_bytes: int
+
+    def outline(self) -> Outline:
+        """Put it in the terms that all targets share: no GPUs, one host, nothing to pay."""
+        return Outline(
+            name=self.name,
+            model=self.model,
+            target="local",
+            place=self.launch.endpoint,
+            gpus=0,
+            nodes=1,
+            parallel=Layout(),
+            memory=self.memory,
+            offered_bytes=self.host_bytes,
+            max_model_len=self.launch.model.max_model_len,
+            disk_gib=math.ceil(self.disk_bytes / GIB),
+            startup_seconds=math.ceil(self.launch.lifecycle.startup_timeout_seconds),
+            reasons=self.reasons,
+        )
 
 
 def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan | None:
@@ -86,8 +101,17 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
     faults.extend(_length_faults(case, card, memory, decided.max_model_len))
     run_dir = RunDir(case.run_dir)
     launch = launch_config(case.name, case.spec, case.model, decided, run_dir)
-    reasons = tuple(_reasons(case, card, memory, launch))
-    return DeploymentPlan(case.name, case.spec.model, case.declared.store or "", launch, run_dir, memory, reasons)
+    return DeploymentPlan(
+        name=case.name,
+        model=case.spec.model,
+        store=case.declared.store or "",
+        launch=launch,
+        run_dir=run_dir,
+        memory=memory,
+        reasons=tuple(_reasons(case, card, memory, launch)),
+        disk_bytes=case.model.total_bytes,
+        host_bytes=case.host.memory_bytes,
+    )
 
 
 def _port_faults(case: DeploymentCase) -> Iterator[Fault]:
