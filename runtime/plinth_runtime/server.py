@@ -82,7 +82,7 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
         token = secrets.token_hex(TOKEN_BYTES)
         files.write_agent_hash(run_dir, token)
         work = Assignment(launch, run_dir, command, _weight_check(launch), box, log, token)
-        agent = Agent(work, _board(launch))
+        agent = Agent(work, _board(launch, run_dir))
         port = ManagementPort(launch.management.host, launch.management.port, _insight(agent, box))
         try:
             code = agent.run()
@@ -168,12 +168,14 @@ def _open_log(log_file: Path | None) -> Log:
         raise BadConfigError(f"the log file {log_file} cannot be opened: {error.strerror}") from error
 
 
-def _board(launch: LaunchConfig) -> Board:
+def _board(launch: LaunchConfig, run_dir: RunDir) -> Board:
     import time
 
+    from plinth_runtime.serving import files
     from plinth_runtime.serving.board import Board
 
-    return Board(launch.deployment, launch.digest(), os.getpid(), time.monotonic)
+    digest = launch.digest()
+    return Board(launch.deployment, digest, os.getpid(), time.monotonic, files.last_start(run_dir, digest))
 
 
 def _insight(agent: object, box: Inbox) -> Insight:

@@ -12,6 +12,7 @@ from plinth_runtime.errors import PortTakenError
 from plinth_runtime.serving import management
 from plinth_runtime.serving.board import Board
 from plinth_runtime.serving.management import Insight, ManagementPort, answer
+from plinth_runtime.serving.progress import WAY
 
 
 @pytest.fixture
@@ -106,6 +107,22 @@ def test_percent_never_goes_back(board):
     assert board.status().percent == 100
     board.enter(Phase.STARTING)
     assert board.status().percent == 10
+
+
+def test_figures_of_a_start(board, insight):
+    """What is not known is absent, not zero; what is known is there for every phase."""
+    text = answer("GET", "/metrics", "127.0.0.1", insight).body.decode()
+    assert "plinth_startup_eta_seconds" not in text
+    assert "plinth_phase_percent" not in text
+    board.bytes_done, board.bytes_total = 5, 20
+    board.known = dict.fromkeys(WAY, 3.0)
+    text = answer("GET", "/metrics", "127.0.0.1", insight).body.decode()
+    for line in (
+        "plinth_phase_percent 25.0",
+        "plinth_startup_eta_seconds 9.0",
+        'plinth_startup_elapsed_seconds{phase="verifying"} 0.0',
+    ):
+        assert line in text
 
 
 @pytest.fixture

@@ -28,6 +28,13 @@ def test_lines_of_a_start(line, event, percent):
     assert (sighting.event, sighting.percent) == (event, percent)
 
 
+@pytest.mark.parametrize(("done", "share"), [(0, 0.0), (33, 0.33), (100, 1.0)])
+def test_shards_tell_what_is_loaded(done, share):
+    """The loader's own progress is the share of the phase; no other line tells one."""
+    assert read_line(f"Loading safetensors checkpoint shards: {done:3d}% Completed | 1/3 [00:01<00:02]").share == share
+    assert read_line("Starting to load model").share is None
+
+
 def test_a_dead_core_is_seen_at_once():
     """The server's own words about its dead core make it unready seconds before it ends."""
     assert read_line("[shutdown] MPClient: engine core exited unexpectedly; starting cleanup").event is Event.UNHEALTHY

@@ -213,7 +213,7 @@ def _wait_until_ready(launch: LaunchConfig, run_dir: RunDir, say: Say, clock: Cl
         if status is not None and status.agent_pid == holder(run_dir):
             limit = max(limit, launch.lifecycle.startup_timeout_seconds + status.bytes_total / VERIFY_BYTES_PER_SECOND)
             if (line := _progress(status)) != said or clock.now() - spoke > HEARTBEAT_SECONDS:
-                say(line if line != said else f"{line} ({clock.now() - began:.0f} s)")
+                say(line if line != said else f"{line} ({clock.now() - began:.0f} s{_rest(status)})")
                 said, spoke = line, clock.now()
             if status.phase is Phase.READY:
                 return Server(status.agent_pid, status.ready_after_seconds or status.seconds)
@@ -234,6 +234,10 @@ def _progress(status: StartupStatus) -> str:
     if status.phase is Phase.RESTARTING and status.last_end:
         return f"restarting: {status.last_end.message}"
     return f"engine {status.phase}"
+
+
+def _rest(status: StartupStatus) -> str:
+    return "" if status.eta_seconds is None else f", about {status.eta_seconds:.0f} s left"
 
 
 def _failure(launch: LaunchConfig, run_dir: RunDir) -> LocalError:

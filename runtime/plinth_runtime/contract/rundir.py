@@ -48,6 +48,11 @@ class RunDir:
         return self.path / "status.json"
 
     @property
+    def last_start(self) -> Path:
+        """The StartRecord of the last start that became ready."""
+        return self.path / "last-start.json"
+
+    @property
     def termination(self) -> Path:
         """The Termination of the last agent that failed."""
         return self.path / "termination.json"

@@ -49,6 +49,13 @@ class Termination(Document):
     log_tail: tuple[str, ...] = Field(default=(), description="The last lines the engine said, at most 20.")
 
 
+class StartRecord(Document):
+    """What a start took, for the estimates of the next one. Only a start of the same launch is comparable."""
+
+    launch_digest: str
+    seconds: dict[Phase, float] = Field(description="In each phase from the beginning to ready.")
+
+
 class StartupStatus(Document):
     """The body of `/startupz` and of the run directory's status file."""
 
@@ -59,6 +66,16 @@ class StartupStatus(Document):
     engine_pid: int | None = None
     seconds: float = Field(description="Since the agent started.")
     phase_seconds: float = Field(description="Since this phase began.")
+    phase_percent: float | None = Field(
+        default=None, description="Done of this phase: bytes verified, shards loaded. None: nothing measures it."
+    )
+    elapsed: dict[Phase, float] = Field(
+        default_factory=dict, description="Seconds in each phase of the present start, this one included."
+    )
+    eta_seconds: float | None = Field(
+        default=None,
+        description="Until ready, from this phase's rate and the last start of the same launch here. None: not known.",
+    )
     bytes_done: int = Field(default=0, description="Weight bytes verified so far.")
     bytes_total: int = 0
     percent: float = Field(default=0, ge=0, le=100, description="Estimated progress to ready.")

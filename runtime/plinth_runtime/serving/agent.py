@@ -17,7 +17,7 @@ from threading import Thread
 
 from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.contract.rundir import RunDir
-from plinth_runtime.contract.status import Phase, Termination
+from plinth_runtime.contract.status import Phase, StartRecord, Termination
 from plinth_runtime.errors import FAULT_OF, InternalError, RuntimeFault
 from plinth_runtime.serving import files, inbox
 from plinth_runtime.serving.board import Board
@@ -32,6 +32,7 @@ from plinth_runtime.serving.phases import read_line
 from plinth_runtime.serving.ports import require_free
 from plinth_runtime.serving.probe import Prober
 from plinth_runtime.serving.process import EngineProcess, Listener, Place
+from plinth_runtime.serving.progress import WAY
 from plinth_runtime.serving.restart import Death, judge
 from plinth_runtime.serving.states import ENDS, Action, Event, Step, step
 
@@ -172,7 +173,7 @@ class Agent:
             case inbox.EngineSighted(generation, sighting) if generation == self.generation:
                 if sighting.event is not None:
                     self._happen(sighting.event)
-                self.board.advance(sighting.percent)
+                self.board.advance(sighting.percent, sighting.share)
             case inbox.EngineProbed(generation, event, why) if generation == self.generation:
                 self._on_opinion(event, why)
             case inbox.EngineEnded(generation) if generation == self.generation:
@@ -258,9 +259,17 @@ class Agent:
         self.timers.pop(Event.STARTUP_OVERDUE, None)
         self.board.reachable = visible
         if self.engine is not None and visible:
+            if not self.engine.was_ready:
+                self._remember_start()
             self.engine.was_ready = True
             self.engine.process.note_possessions()
             self.board.message = ""
+
+    def _remember_start(self) -> None:
+        took = self.board.elapsed()
+        self.board.known = {phase: round(took.get(phase, 0.0), 3) for phase in WAY}
+        record = StartRecord(launch_digest=self.board.launch_digest, seconds=dict(self.board.known))
+        files.write_whole(self.work.run_dir.last_start, record.model_dump_json(indent=2))
 
     def _spawn(self) -> None:
         generation = self.generation = self.generation + 1

@@ -5,11 +5,12 @@ Single attributes are replaced, never changed in place, so a reader sees an old 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from plinth_runtime.contract.status import Phase, StartupStatus, Termination
 from plinth_runtime.serving.phases import FIRST_PERCENT, verifying_percent
+from plinth_runtime.serving.progress import WAY, Moment, eta_seconds
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
@@ -17,17 +18,22 @@ Clock = Callable[[], float]
 
 @dataclass(eq=False)
 class Board:
-    """The server's state. `reachable` is what the last probes of a ready engine said."""
+    """The server's state. `reachable` is what the last probes of a ready engine said; `known` are the seconds that each
+    phase took in the last start of this launch.
+    """
 
     deployment: str
     launch_digest: str
     agent_pid: int
     clock: Clock
+    known: Mapping[Phase, float] = field(default_factory=dict)
     phase: Phase = Phase.VERIFYING
     engine_pid: int | None = None
     bytes_done: int = 0
     bytes_total: int = 0
     engine_percent: float = 0
+    loaded: float | None = None
+    former: Mapping[Phase, float] = field(default_factory=dict)
     weights: str = "unknown"
     restarts: int = 0
     ready_after: float | None = None
@@ -46,20 +52,36 @@ class Board:
         return self.phase is Phase.READY and self.reachable
 
     def enter(self, phase: Phase) -> None:
-        """Begin a phase; the time in it starts anew."""
+        """Begin a phase; the time in it starts anew. With a new engine only the check of the weights is still true."""
+        former = self.elapsed()
+        self.former = {p: former.get(p, 0.0) for p in WAY[:1]} if phase is Phase.STARTING else former
         self.phase = phase
         self.phase_at = self.clock()
+        self.loaded = None
         self.engine_percent = FIRST_PERCENT.get(phase, self.engine_percent)
         if phase is Phase.READY and self.ready_after is None:
             self.ready_after = self.phase_at - self.started_at
 
-    def advance(self, percent: float) -> None:
-        """Move the estimate forward, never back."""
+    def advance(self, percent: float, share: float | None = None) -> None:
+        """Move the estimate forward, never back, and note the share of the phase if it is told."""
         self.engine_percent = max(self.engine_percent, percent)
+        if share is not None and self.phase is Phase.LOADING:
+            self.loaded = share
+
+    def elapsed(self) -> dict[Phase, float]:
+        """Give the seconds in each phase of the present start, in their order."""
+        return {**self.former, self.phase: self.former.get(self.phase, 0.0) + self.clock() - self.phase_at}
+
+    def share(self) -> float | None:
+        """Say what is done of the present phase (0 to 1), None where nothing measures it."""
+        if self.phase is Phase.VERIFYING:
+            return self.bytes_done / self.bytes_total if self.bytes_total else None
+        return self.loaded if self.phase is Phase.LOADING else None
 
     def status(self) -> StartupStatus:
         """Describe the present moment."""
-        now = self.clock()
+        now, share = self.clock(), self.share()
+        eta = eta_seconds(Moment(self.phase, now - self.phase_at, share), self.known)
         verifying = self.phase is Phase.VERIFYING
         percent = verifying_percent(self.bytes_done, self.bytes_total) if verifying else self.engine_percent
         return StartupStatus(
@@ -70,6 +92,9 @@ class Board:
             engine_pid=self.engine_pid,
             seconds=round(now - self.started_at, 3),
             phase_seconds=round(now - self.phase_at, 3),
+            phase_percent=None if share is None else round(100 * share, 1),
+            elapsed={phase: round(seconds, 3) for phase, seconds in self.elapsed().items()},
+            eta_seconds=None if eta is None else round(eta, 1),
             bytes_done=self.bytes_done,
             bytes_total=self.bytes_total,
             percent=round(percent, 1),

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plinth_runtime.contract.rundir import RunDir
+from plinth_runtime.contract.status import Phase, StartRecord
 from plinth_runtime.errors import AlreadyRunningError, BadConfigError
 from plinth_runtime.serving.leftovers import clear_leftovers
 
@@ -103,6 +104,15 @@ def write_whole(path: Path, text: str) -> None:
     with suppress(OSError):
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
+
+
+def last_start(run_dir: RunDir, digest: str) -> dict[Phase, float]:
+    """Read what each phase took in the last start of the launch with this digest; empty if none is known."""
+    with suppress(OSError, ValueError):
+        record = StartRecord.model_validate_json(run_dir.last_start.read_bytes())
+        if record.launch_digest == digest:
+            return record.seconds
+    return {}
 
 
 def remove(path: Path) -> None:

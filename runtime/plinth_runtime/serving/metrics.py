@@ -31,11 +31,19 @@ class StatusCollector(Collector):
         for phase in Phase:
             phases.add_metric([phase], float(phase is status.phase))
         yield phases
+        yield _elapsed(status)
         yield CounterMetricFamily("plinth_engine_restarts", "Engine restarts since the agent started.", status.restarts)
         # Without it, figures that are missing and figures that do not exist would look the same.
         yield GaugeMetricFamily("plinth_engine_scraped", "1 when the engine's own follow.", self._engine_answered)
         for name, text, value in _gauges(status, ready=ready):
             yield GaugeMetricFamily(name, text, value)
+
+
+def _elapsed(status: StartupStatus) -> Metric:
+    family = GaugeMetricFamily("plinth_startup_elapsed_seconds", "In each phase of this start.", labels=["phase"])
+    for phase, seconds in status.elapsed.items():
+        family.add_metric([phase], seconds)
+    return family
 
 
 def _gauges(status: StartupStatus, *, ready: bool) -> Iterator[tuple[str, str, float]]:
@@ -46,6 +54,10 @@ def _gauges(status: StartupStatus, *, ready: bool) -> Iterator[tuple[str, str, f
     yield "plinth_weights_verified", "1 when the weights agree with the planned manifest.", status.weights == "verified"
     yield "plinth_uptime_seconds", "Since the agent started.", status.seconds
     yield "plinth_phase_seconds", "Since the present phase began.", status.phase_seconds
+    if status.phase_percent is not None:
+        yield "plinth_phase_percent", "Done of the present phase, where something measures it.", status.phase_percent
+    if status.eta_seconds is not None:
+        yield "plinth_startup_eta_seconds", "Until ready; absent while not known.", status.eta_seconds
     if status.ready_after_seconds is not None:
         yield "plinth_ready_after_seconds", "From the agent's start to the first ready.", status.ready_after_seconds
 

@@ -20,10 +20,13 @@ SHARDS = re.compile(r"checkpoint shards:\s+(\d+)% Completed")
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A sign of progress: the event it stands for (None: the same phase goes on) and how far the way to ready is."""
+    """A sign of progress: the event it stands for (None: the same phase goes on) and how far the way to ready is.
+    `share`: what is done of the phase (0 to 1), if the line tells.
+    """
 
     event: Event | None
     percent: float
+    share: float | None = None
 
 
 MARKS = (
@@ -58,7 +61,7 @@ def read_line(line: str) -> Sighting | None:
     shards = SHARDS.search(line)
     if shards:
         share = int(shards[1]) / 100
-        return Sighting(Event.LOADING_SEEN, LOADING_FROM + share * (LOADING_TO - LOADING_FROM))
+        return Sighting(Event.LOADING_SEEN, LOADING_FROM + share * (LOADING_TO - LOADING_FROM), share)
     for text, sighting in MARKS:
         if text in line:
             return sighting
