@@ -18,10 +18,10 @@ from pulumi_plinth.errors import PlinthError
 
 if TYPE_CHECKING:
     from plinth_runtime.contract.card import ModelCard
-    from pulumi_plinth.fit.choice import Option
+    from pulumi_plinth.fit.choice import Limits, Option
     from pulumi_plinth.fit.parallel import Nodes
-    from pulumi_plinth.fit.plan import Refused, Wish
-    from pulumi_plinth.fit.report import Terms, Told
+    from pulumi_plinth.fit.plan import Fitted, Refused, Wish
+    from pulumi_plinth.fit.report import Bill, Told
     from pulumi_plinth.fit.shapes import Shape
     from pulumi_plinth.fit.sizing import Sizer
 
@@ -63,6 +63,8 @@ class Subject:
 @click.option(
     "--tokens-per-second", type=click.FloatRange(0, min_open=True), help="Of one replica, as you measured it."
 )
+@click.option("--budget", type=click.FloatRange(0, min_open=True), help="Most dollars an hour at the most replicas.")
+@click.option("--allow", multiple=True, metavar="SHAPE", help="A shape that may be chosen; may be repeated.")
 @click.option("--mig", is_flag=True, help="The memory is that of a MIG slice.")
 @click.option(
     "--estimator", type=click.Choice(["plinth", "kaito"]), default="plinth", show_default=True, help="Whose arithmetic."
@@ -72,20 +74,19 @@ class Subject:
 def fit(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     """Say whether MODEL fits, with every part of the arithmetic. Exit code 3: it does not.
 
-    MODEL is a name of `plinth models`, a model folder or a file that `plinth card --json` printed.
+    MODEL is a name of `plinth models`, a model folder or a file that `plinth card --json` printed. Without --shape and
+    GPUs of your own, --budget or --allow choose the cheapest shape that fits.
 
     \b
     Examples:
       plinth fit llama-3.3-70b-instruct --shape BM.GPU.H100.8
       plinth fit ./model --gpus-per-node 4 --gpu-memory-gib 24 --context 32768
+      plinth fit phi-4 --budget 10 --allow VM.GPU.A10.1 --allow VM.GPU.A10.2
       plinth fit phi-4 --shape BM.GPU.A10.4 --estimator kaito --json
     """
-    from pulumi_plinth.fit.parallel import Nodes
-
     subject = _plannable(find_model(options["model"]), options["model"])
-    nodes = Nodes(_shape(options), options["nodes"], options["mig"])
     answer = _kaito if options["estimator"] == "kaito" else _plinth
-    fits, said, lines = answer(subject, nodes, options)
+    fits, said, lines = answer(subject, _nodes(subject, options), options)
     click.echo(json.dumps(said, indent=2) if as_json else "\n".join(lines))
     if not fits:
         if not as_json:
@@ -173,60 +174,107 @@ def _weight_file_bytes(folder: Path) -> int | None:
     return None
 
 
-def _shape(options: dict[str, Any]) -> Shape:
-    from pulumi_plinth.fit.shapes import load_shapes, plain_shape, suggestion
+def _nodes(subject: Subject, options: dict[str, Any]) -> Nodes:
+    """Take the nodes that are named or stated; else the cheapest shape, or the first candidate where none fits."""
+    from pulumi_plinth.fit.parallel import Nodes
+    from pulumi_plinth.fit.shapes import plain_shape
 
     name, gpus, memory = options["shape_name"], options["gpus_per_node"], options["gpu_memory_gib"]
-    if (name is None) == (memory is None) or (name is not None and gpus is not None):
-        raise click.UsageError("say either --shape, or --gpu-memory-gib (and --gpus-per-node)")
-    if name is None:
-        return plain_shape(gpus or 1, memory)
+    choose = bool(options["budget"] or options["allow"]) and name is None and memory is None
+    if (not choose and (name is None) == (memory is None)) or (memory is None and gpus is not None):
+        raise click.UsageError("say either --shape, or --gpu-memory-gib (and --gpus-per-node), or --budget or --allow")
+    if memory is not None:
+        shape = plain_shape(gpus or 1, memory)
+    elif name is not None:
+        shape = _known_shape(name)
+    else:
+        from pulumi_plinth.fit.choice import rank
+
+        candidates = [_known_shape(allowed) for allowed in options["allow"]] or _provided("oci")
+        shape = rank(_sizer(subject, options), candidates, _wish(options), _limits(options))[0].shape
+    return Nodes(shape, options["nodes"], options["mig"])
+
+
+def _known_shape(name: str) -> Shape:
+    from pulumi_plinth.fit.shapes import load_shapes, suggestion
+
     known = load_shapes()
     if name not in known:
         raise PlinthError(f"shape '{name}' is not known; {suggestion(name, known)}")
     return known[name]
 
 
+def _provided(provider: str) -> list[Shape]:
+    from pulumi_plinth.fit.shapes import load_shapes, select
+
+    return list(select(load_shapes().values(), provider, None))
+
+
 Answer = tuple[bool, dict[str, Any], list[str]]
 
 
 def _plinth(subject: Subject, nodes: Nodes, options: dict[str, Any]) -> Answer:
-    from pulumi_plinth.fit.overhead import Adapters
-    from pulumi_plinth.fit.parallel import Asked
-    from pulumi_plinth.fit.plan import Refused, Wish
+    from pulumi_plinth.fit.choice import weigh
+    from pulumi_plinth.fit.plan import Fitted, Refused, Wish
     from pulumi_plinth.fit.plan import fit as decide
     from pulumi_plinth.fit.report import as_json, option_json, tell
-    from pulumi_plinth.fit.sizing import Sizer
 
-    sizer = Sizer(subject.card, Adapters(options["adapters"], options["adapter_rank"]), options["kv_cache_dtype"])
-    asked = Asked(options["tensor"], options["pipeline"], None, options["expert"])
-    wish = Wish(options["context"], asked)
+    sizer, wish, limits = _sizer(subject, options), _wish(options), _limits(options)
     outcome = decide(sizer, nodes, wish)
     if isinstance(outcome, Refused):
-        said = _refusal_json(nodes, outcome) | {
-            "alternatives": [option_json(option) for option in _ranked(sizer, nodes, Wish(options["context"]))]
-        }
+        alternatives = _ranked(sizer, nodes, Wish(options["context"]), limits)
+        said = _refusal_json(nodes, outcome) | {"alternatives": [option_json(option) for option in alternatives]}
         return False, said, [str(misfit) for misfit in outcome.misfits]
-    alternatives = _ranked(sizer, nodes, Wish(outcome.max_model_len))
-    told = replace(tell(sizer, nodes, wish, outcome, _terms(options)), alternatives=tuple(alternatives))
+    alternatives = _ranked(sizer, nodes, Wish(outcome.max_model_len), limits)
+    bill = _bill(sizer, nodes, outcome, limits)
+    told = replace(tell(sizer, nodes, wish, outcome, bill), alternatives=tuple(alternatives))
+    taken = weigh(sizer, nodes.shape, wish, replace(limits, nodes=nodes.count))
+    if isinstance(taken.outcome, Fitted) and not taken.fits:
+        return False, as_json(told) | {"fits": False, "error": taken.reason}, [*_lines(told), "", taken.reason]
     return True, as_json(told), list(_lines(told))
 
 
-def _terms(options: dict[str, Any]) -> Terms:
-    from pulumi_plinth.fit.price import Range
-    from pulumi_plinth.fit.report import Terms
+def _sizer(subject: Subject, options: dict[str, Any]) -> Sizer:
+    from pulumi_plinth.fit.overhead import Adapters
+    from pulumi_plinth.fit.sizing import Sizer
+
+    return Sizer(subject.card, Adapters(options["adapters"], options["adapter_rank"]), options["kv_cache_dtype"])
+
+
+def _wish(options: dict[str, Any]) -> Wish:
+    from pulumi_plinth.fit.parallel import Asked
+    from pulumi_plinth.fit.plan import Wish
+
+    return Wish(options["context"], Asked(options["tensor"], options["pipeline"], None, options["expert"]))
+
+
+def _limits(options: dict[str, Any]) -> Limits:
+    from pulumi_plinth.fit.choice import Limits
+    from pulumi_plinth.fit.price import Range, Terms
 
     least = options["min_replicas"]
-    return Terms(Range(least, max(options["max_replicas"] or least, least)), options["tokens_per_second"])
+    replicas = Range(least, max(options["max_replicas"] or least, least))
+    terms = Terms(replicas, tokens_per_second=options["tokens_per_second"])
+    allowed = frozenset(options["allow"])
+    return Limits(options["budget"], allowed=allowed, terms=terms)
 
 
-def _ranked(sizer: Sizer, nodes: Nodes, wish: Wish) -> list[Option]:
-    """Rank the provider's other shapes for the same context; where the provider has no prices, Oracle's."""
+def _bill(sizer: Sizer, nodes: Nodes, fitted: Fitted, limits: Limits) -> Bill:
+    from pulumi_plinth.fit.report import Bill
+    from pulumi_plinth.fit.storage import Kept, load_unit_prices, storage_cost
+
+    kept = Kept(sizer.card.weight_bytes)
+    return Bill(limits.terms, storage_cost(nodes.shape, fitted.nodes, kept, load_unit_prices()))
+
+
+def _ranked(sizer: Sizer, nodes: Nodes, wish: Wish, limits: Limits) -> list[Option]:
+    """Rank the other allowed shapes for the same context, else the provider's; where it has no prices, Oracle's."""
     from pulumi_plinth.fit.choice import rank
-    from pulumi_plinth.fit.shapes import load_shapes, select
 
-    provider = nodes.shape.provider if nodes.shape.provider in CLOUDS else "oci"
-    options = rank(sizer, select(load_shapes().values(), provider, None), wish)
+    named = [_known_shape(name) for name in sorted(limits.allowed)]
+    options = rank(
+        sizer, named or _provided(nodes.shape.provider if nodes.shape.provider in CLOUDS else "oci"), wish, limits
+    )
     return [option for option in options if option.shape.name != nodes.shape.name]
 
 

@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from pulumi_plinth.fit.concurrency import fit_many, in_flight, wish_on
+from pulumi_plinth.fit.disk import SOURCE_BYTES_PER_SECOND, node_needs
 from pulumi_plinth.fit.parallel import Nodes
-from pulumi_plinth.fit.plan import Fitted, Refused, Wish, fit
-from pulumi_plinth.fit.shapes import Shape
+from pulumi_plinth.fit.plan import Fitted, Refused, Wish
+from pulumi_plinth.fit.price import ONCE, Terms, capacity_misfit, hourly
+from pulumi_plinth.fit.shapes import STATED, Shape
 from pulumi_plinth.fit.sizing import Sizer
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What narrows the choice: dollars an hour, nodes of a shape, names of allowed shapes (empty: all)."""
+    """What narrows the choice.
+
+    Dollars an hour at the most replicas, nodes of a shape, names of allowed shapes (empty: all), requests of full
+    length that one replica serves at once, sequences the engine computes at once (None: its own default), and terms.
+    """
 
     usd_per_hour: float | None = None
     nodes: int | None = None
     allowed: frozenset[str] = frozenset()
+    requests: int | None = None
+    sequences: int | None = None
+    terms: Terms = ONCE
 
 
 ANY = Limits()
@@ -25,45 +35,71 @@ ANY = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One shape, what was planned on it, its price an hour for one replica, and why it stands where it does."""
+    """One shape, what was planned on it, its price an hour at the most replicas, and why it stands where it does."""
 
     shape: Shape
     outcome: Fitted | Refused
     usd_per_hour: float | None
     reason: str
-    affordable: bool = True
+    acceptable: bool = True
+    startup_seconds: int = 0
 
     @property
     def fits(self) -> bool:
         """Whether it can be taken."""
-        return isinstance(self.outcome, Fitted) and self.affordable
+        return isinstance(self.outcome, Fitted) and self.acceptable
 
 
 def rank(sizer: Sizer, shapes: Iterable[Shape], wish: Wish, limits: Limits = ANY) -> tuple[Option, ...]:
-    """Rank what fits: copies inside a node or over RDMA first, then by price (unknown last), nodes, headroom, name."""
-    options = [_option(sizer, shape, wish, limits) for shape in shapes if _allowed(shape, limits)]
+    """Rank what fits: copies inside a node or over RDMA first, then by price (unknown last), headroom, start, name."""
+    options = [weigh(sizer, shape, wish, limits) for shape in shapes if _allowed(shape, limits)]
     options.sort(key=_order)
     if not options or not options[0].fits:
         return tuple(options)
     return (options[0], *(_compared(option, options[0]) for option in options[1:]))
 
 
+def weigh(sizer: Sizer, shape: Shape, wish: Wish, limits: Limits = ANY) -> Option:
+    """Plan one shape and say whether it can be taken."""
+    nodes = Nodes(shape, limits.nodes)
+    outcome = fit_many(sizer, nodes, wish_on(shape, wish, limits.sequences), limits.requests)
+    if isinstance(outcome, Refused):
+        return Option(shape, outcome, None, str(outcome.misfits[0]))
+    bounds = hourly(shape, outcome.nodes, limits.terms)
+    price = bounds[1] if bounds else None
+    start = startup_seconds(sizer.card.weight_bytes, shape)
+    if said := _objection(shape, outcome, price, limits):
+        return Option(shape, outcome, price, said, acceptable=False, startup_seconds=start)
+    reason = "cheapest of what fits" if price is not None else "fits, no price is established"
+    return Option(shape, outcome, price, reason, startup_seconds=start)
+
+
+def source_rate(shape: Shape) -> float:
+    """Bytes a second at which weights arrive: what one reader was seen to reach, or the shape's network if slower."""
+    return min(SOURCE_BYTES_PER_SECOND, shape.network_gbps * 1e9 / 8 if shape.network_gbps else SOURCE_BYTES_PER_SECOND)
+
+
+def startup_seconds(weight_bytes: int, shape: Shape) -> int:
+    """Seconds that a start on this shape is given."""
+    return node_needs(weight_bytes, 1, source_rate(shape)).startup_seconds
+
+
 def _allowed(shape: Shape, limits: Limits) -> bool:
     return not limits.allowed or shape.name in limits.allowed
 
 
-def _option(sizer: Sizer, shape: Shape, wish: Wish, limits: Limits) -> Option:
-    outcome = fit(sizer, Nodes(shape, limits.nodes), wish)
-    if isinstance(outcome, Refused):
-        return Option(shape, outcome, None, str(outcome.misfits[0]))
-    node = shape.usd_per_node_hour
-    price = None if node is None else node * outcome.nodes
+def _objection(shape: Shape, fitted: Fitted, price: float | None, limits: Limits) -> str | None:
+    """Say why a shape that has room cannot be taken."""
+    if said := capacity_misfit(shape, limits.terms.capacity):
+        return said
     if price is not None and limits.usd_per_hour is not None and price > limits.usd_per_hour:
-        text = f"over the budget: ${price:.2f} an hour of ${limits.usd_per_hour:.2f}"
-        return Option(shape, outcome, price, text, affordable=False)
-    return Option(
-        shape, outcome, price, "cheapest of what fits" if price is not None else "fits, no price is established"
-    )
+        return f"over the budget: ${price:.2f} an hour of ${limits.usd_per_hour:.2f}"
+    if price is None and limits.usd_per_hour is not None and shape.provider not in STATED:
+        return f"no price is established, so nobody knows whether ${limits.usd_per_hour:.2f} an hour is enough"
+    if limits.requests and (served := in_flight(fitted)) < limits.requests:
+        length = f"{fitted.max_model_len:,} tokens"
+        return f"serves {served} requests of {length} at once in a replica, {limits.requests} are wanted"
+    return None
 
 
 def _slow(option: Option) -> bool:
@@ -72,11 +108,11 @@ def _slow(option: Option) -> bool:
     return isinstance(outcome, Fitted) and outcome.layout.gpus_per_copy > shape.gpus and shape.rdma is not True
 
 
-def _order(option: Option) -> tuple[bool, bool, bool, float, int, float, str]:
-    nodes = option.outcome.nodes if isinstance(option.outcome, Fitted) else 0
+def _order(option: Option) -> tuple[bool, bool, bool, float, float, int, str]:
     headroom = option.outcome.headroom if isinstance(option.outcome, Fitted) else 0.0
     price = option.usd_per_hour
-    return not option.fits, _slow(option), price is None, price or 0.0, nodes, -headroom, option.shape.name
+    unknown = price is None
+    return not option.fits, _slow(option), unknown, price or 0.0, -headroom, option.startup_seconds, option.shape.name
 
 
 def _compared(option: Option, first: Option) -> Option:

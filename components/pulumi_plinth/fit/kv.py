@@ -14,6 +14,12 @@ from plinth_runtime.contract.card_types import LayerGroup
 BLOCK_TOKENS = 16
 """Tokens of one block (CacheConfig.DEFAULT_BLOCK_SIZE). Backends may take more; that only rounds coarser."""
 
+HOST_BLOCK_TOKENS = 128
+"""Tokens of one block on CPUs (`CpuPlatform.check_and_update_config`); latent attention keeps sixteen there."""
+
+LATENT_STATE_TOKENS = 128
+"""Tokens that blocks of latent attention are multiples of beside layers with states (`_align_hybrid_block_size`)."""
+
 STATE_BLOCKS = 2
 """Pages of state that a request holds: one in use and one being kept for prefix caching (mamba_cache_mode align)."""
 
@@ -61,8 +67,12 @@ class Cache:
     token_bytes: int
 
     def request_bytes(self, context: int) -> int:
-        """Bytes one request of that length needs, so that it can be served at all."""
+        """Bytes that one request of that length holds."""
         return self.block_bytes * sum(row.blocks(context, self.in_flight) for row in self.rows)
+
+    def least_bytes(self, context: int) -> int:
+        """Bytes without which the engine refuses to start: one request, and the block that it never gives away."""
+        return self.request_bytes(context) + self.block_bytes
 
     def tokens(self, cache_bytes: int, context: int) -> int:
         """Tokens that vLLM reports for the cache: requests of `context` tokens that fit, times their length."""
@@ -74,11 +84,11 @@ class Cache:
     def longest(self, cache_bytes: int, limit: int) -> int:
         """Longest context up to `limit` that one request can have; 0 when not a single token fits."""
         low, high = 0, limit
-        if not self.rows or self.request_bytes(limit) <= cache_bytes:
+        if not self.rows or self.least_bytes(limit) <= cache_bytes:
             return limit
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if self.request_bytes(middle) <= cache_bytes else (low, middle - 1)
+            low, high = (middle, high) if self.least_bytes(middle) <= cache_bytes else (low, middle - 1)
         return low
 
 
@@ -88,13 +98,22 @@ def element_bytes(card: ModelCard, wanted: str | None = None) -> int:
     return 1 if said and any(name in said.lower() for name in FP8_FORMATS) else 2
 
 
-def cache_of(card: ModelCard, tensor: int, share: tuple[int, int] = (1, 1), sizes: tuple[int, int] = (2, 0)) -> Cache:
+def cache_of(
+    card: ModelCard,
+    tensor: int,
+    share: tuple[int, int] = (1, 1),
+    sizes: tuple[int, int] = (2, 0),
+    block: int = BLOCK_TOKENS,
+) -> Cache:
     """Cut the cache of one GPU.
 
-    `share` is the stage's layers of all layers, `sizes` the bytes of an element and the tokens in flight.
+    `share` is the stage's layers of all layers, `sizes` the bytes of an element and the tokens in flight, `block` the
+    tokens of a block before kinds are made to share pages.
     """
     element, in_flight = sizes
-    rows = _unified([_rows(group, tensor, element) for group in groups_of(card) if group.layers])
+    groups = [group for group in groups_of(card) if group.layers]
+    block = _aligned({group.kind for group in groups}, block)
+    rows = _unified([_rows(group, tensor, element, block) for group in groups])
     if not rows:
         return Cache((), 0, in_flight, 0)
     size = _group_size(rows)
@@ -113,15 +132,18 @@ def groups_of(card: ModelCard) -> tuple[LayerGroup, ...]:
     return (LayerGroup(kind="full", layers=card.layers, kv_heads=card.kv_heads, head_dim=card.head_dim),)
 
 
-def _rows(group: LayerGroup, tensor: int, element: int) -> Rows:
+def _aligned(kinds: set[str], block: int) -> int:
+    return max(block, LATENT_STATE_TOKENS) if "mla" in kinds and not kinds.isdisjoint(STATES) else block
+
+
+def _rows(group: LayerGroup, tensor: int, element: int, block: int) -> Rows:
     if group.kind in STATES:
         state = group.conv_state * CONVOLUTION_BYTES + group.recurrent_state * RECURRENT_BYTES
-        return Rows(group.kind, group.layers, -(-state // tensor), BLOCK_TOKENS, 0)
+        return Rows(group.kind, group.layers, -(-state // tensor), block, 0)
     if group.kind == "mla":  # the latent is one for all heads, so every GPU keeps all of it
-        return Rows("mla", group.layers, group.head_dim * element * BLOCK_TOKENS, BLOCK_TOKENS, 0)
+        return Rows("mla", group.layers, group.head_dim * element * block, block, 0)
     heads = max(group.kv_heads // tensor, 1)
-    page = 2 * heads * group.head_dim * element * BLOCK_TOKENS
-    return Rows(group.kind, group.layers, page, BLOCK_TOKENS, group.window or 0)
+    return Rows(group.kind, group.layers, 2 * heads * group.head_dim * element * block, block, group.window or 0)
 
 
 def _unified(rows: list[Rows]) -> list[Rows]:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plinth_runtime.contract.card import ModelCard
-from pulumi_plinth.fit.kv import Cache, Rows, cache_of
-from pulumi_plinth.fit.overhead import LOGIT_COPIES, widest_layer
+from pulumi_plinth.fit.kv import BLOCK_TOKENS, HOST_BLOCK_TOKENS, Cache, Rows, cache_of, element_bytes
+from pulumi_plinth.fit.overhead import FLOAT, LOGIT_COPIES, widest_layer
 from pulumi_plinth.fit.plan import Fitted
 from pulumi_plinth.fit.sizing import SMALL_BATCH, UNBOUNDED_CONTEXT, Sizer
-from pulumi_plinth.fit.weights import padded_vocabulary, stage_parts
+from pulumi_plinth.fit.weights import padded_vocabulary, parts_of, stage_parts
 from pulumi_plinth.quantities import GIB, human_bytes, human_gib
 
 ENGINE_OVERHEAD_BYTES = int(2.3 * GIB)
@@ -43,19 +43,47 @@ class MemoryPlan:
         return sum(line.size for line in self.lines)
 
 
-def engine_memory(card: ModelCard, kv_cache_bytes: int) -> MemoryPlan:
-    """Bill one engine on CPUs that serves the model of `card` with a cache of `kv_cache_bytes`."""
-    cache = cache_of(card, 1, sizes=(2, SMALL_BATCH.tokens))
-    per_token = card.kv_bytes_per_token() if cache.rows else 0
-    tokens = _cpu_tokens(card, cache, kv_cache_bytes, per_token)
+@dataclass(frozen=True, slots=True)
+class HostServing:
+    """How an engine on CPUs is asked to serve. What is left out is the model's own or the engine's default (0.32)."""
+
+    max_model_len: int | None = None
+    max_num_seqs: int = 128
+    dtype: str = "auto"
+
+    def length(self, card: ModelCard) -> int:
+        """Tokens a request may have."""
+        return self.max_model_len or card.max_context or UNBOUNDED_CONTEXT
+
+
+MODELS_OWN = HostServing()
+
+
+def host_cache(card: ModelCard, serving: HostServing = MODELS_OWN) -> Cache:
+    """Cut the cache of an engine on CPUs: one step in flight, larger blocks than on GPUs."""
+    element = FLOAT if serving.dtype == "float32" else element_bytes(card)
+    in_flight = min(SMALL_BATCH.tokens, serving.max_num_seqs * serving.length(card))
+    return cache_of(
+        card, 1, sizes=(element, in_flight), block=BLOCK_TOKENS if card.mla is not None else HOST_BLOCK_TOKENS
+    )
+
+
+def engine_memory(card: ModelCard, kv_cache_bytes: int, serving: HostServing = MODELS_OWN) -> MemoryPlan:
+    """Bill one engine on CPUs that serves the model of `card` with a cache of `kv_cache_bytes`.
+
+    `kv_tokens` is what the engine logs; where no request of the wanted length has room, the longest that has.
+    """
+    cache, limit = host_cache(card, serving), serving.length(card)
+    longest = cache.longest(kv_cache_bytes, limit)
+    loaded, note = _host_weights(card, serving.dtype)
     return MemoryPlan(
         lines=(
-            MemoryLine("weights", card.weight_bytes, f"{card.parameters:,} parameters, {card.dtype}"),
-            MemoryLine("kv cache", kv_cache_bytes, f"{human_gib(kv_cache_bytes)} at {_token_formula(card, per_token)}"),
+            MemoryLine("weights", loaded, f"{card.parameters:,} parameters, {note}"),
+            MemoryLine("kv cache", kv_cache_bytes, f"{human_gib(kv_cache_bytes)} at {_token_formula(card, cache)}"),
             MemoryLine("engine", ENGINE_OVERHEAD_BYTES, f"{human_bytes(ENGINE_OVERHEAD_BYTES)} measured overhead"),
         ),
-        kv_bytes_per_token=per_token,
-        kv_tokens=tokens,
+        kv_bytes_per_token=cache.token_bytes,
+        kv_tokens=longest if longest < limit else cache.tokens(kv_cache_bytes, limit),
     )
 
 
@@ -65,24 +93,21 @@ def gpu_memory(sizer: Sizer, fitted: Fitted) -> MemoryPlan:
     return MemoryPlan(tuple(lines), fitted.need.cache.token_bytes, fitted.kv_tokens)
 
 
-def _cpu_tokens(card: ModelCard, cache: Cache, kv_cache_bytes: int, per_token: int) -> int:
-    """Tokens in the cache; where windows make that depend on the length, never more than one request may have."""
-    if not per_token:
-        return 0
-    if len(cache.rows) == 1 and cache.rows[0].kind in ("full", "mla"):
-        return kv_cache_bytes // per_token
-    limit = card.max_context or UNBOUNDED_CONTEXT
-    longest = cache.longest(kv_cache_bytes, limit)
-    return longest if longest < limit else cache.tokens(kv_cache_bytes, limit)
+def _host_weights(card: ModelCard, dtype: str) -> tuple[int, str]:
+    if dtype == "float32" and card.quantization is None:
+        return FLOAT * card.parameters, dtype
+    return parts_of(card).total, dtype if dtype != "auto" else card.dtype
 
 
-def _token_formula(card: ModelCard, per_token: int) -> str:
-    if not per_token:
+def _token_formula(card: ModelCard, cache: Cache) -> str:
+    if not cache.token_bytes:
         return "no cache is kept"
     if len(card.attention) > 1 or card.mla is not None:
         groups = " + ".join(f"{group.layers} {group.kind}" for group in card.attention)
-        return f"{groups} layers, {per_token} B a token while no window is full"
-    return f"2 x {card.layers} layers x {card.kv_heads} kv heads x {card.head_dim} x 2 B = {per_token} B a token"
+        return f"{groups} layers, {cache.token_bytes} B a token while no window is full"
+    element = cache.token_bytes // (2 * card.layers * card.kv_heads * card.head_dim)
+    each = f"{card.kv_heads} kv heads x {card.head_dim} x {element} B"
+    return f"2 x {card.layers} layers x {each} = {cache.token_bytes} B a token"
 
 
 def _weight_lines(sizer: Sizer, fitted: Fitted) -> Iterator[MemoryLine]:

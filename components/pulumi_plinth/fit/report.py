@@ -7,15 +7,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pulumi_plinth.fit.cautions import cautions
-from pulumi_plinth.fit.choice import Option
+from pulumi_plinth.fit.choice import Option, source_rate
 from pulumi_plinth.fit.disk import NodeNeeds, node_needs
 from pulumi_plinth.fit.kaito import KaitoPlan
 from pulumi_plinth.fit.layout import Layout, Reason, default_batch
 from pulumi_plinth.fit.memory import MemoryPlan, gpu_memory
 from pulumi_plinth.fit.parallel import Nodes, needs_rdma
 from pulumi_plinth.fit.plan import Fitted, Wish, wanted_context
-from pulumi_plinth.fit.price import HOURS_PER_MONTH, ONE, Price, Range, price_of
+from pulumi_plinth.fit.price import HOURS_PER_MONTH, ONCE, UNUSED_RESERVED_SHARE, Price, Terms, price_of
 from pulumi_plinth.fit.sizing import Sizer
+from pulumi_plinth.fit.storage import StorageCost
 from pulumi_plinth.quantities import human_gib
 
 
@@ -33,25 +34,26 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """How it is run: fewest and most replicas, and the tokens a second of one, where somebody states them."""
+class Bill:
+    """What is paid for: the terms, and what its storage costs where that is known."""
 
-    replicas: Range = ONE
-    tokens_per_second: float | None = None
-
-
-ONCE = Terms()
+    terms: Terms = ONCE
+    storage: StorageCost | None = None
 
 
-def tell(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted, terms: Terms = ONCE) -> Told:
-    """Collect bill, needs, price and reasons; alternatives are added with `dataclasses.replace`."""
+NODES_ONLY = Bill()
+
+
+def tell(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted, bill: Bill = NODES_ONLY) -> Told:
+    """Collect memory, needs, price and reasons; alternatives are added with `dataclasses.replace`."""
     gpus = min(fitted.layout.gpus, nodes.shape.gpus)
-    needs = node_needs(sizer.card.weight_bytes, gpus)
-    price = price_of(nodes.shape, fitted.nodes, terms.replicas, terms.tokens_per_second)
+    needs = node_needs(sizer.card.weight_bytes, gpus, source_rate(nodes.shape))
+    price = price_of(nodes.shape, fitted.nodes, bill.terms, bill.storage)
     reasons = (
         *_reasons(sizer, nodes, wish, fitted),
         *needs.reasons,
-        _price_reason(nodes, fitted, price),
+        _price_reason(nodes, fitted, price, bill.terms),
+        *((bill.storage.reason,) if bill.storage else ()),
         *cautions(sizer.card, nodes, fitted),
     )
     return Told(nodes, fitted, gpu_memory(sizer, fitted), needs, price, reasons)
@@ -92,6 +94,7 @@ def option_json(option: Option) -> dict[str, Any]:
     """Describe one alternative."""
     outcome = option.outcome
     said: dict[str, Any] = {"shape": option.shape.name, "fits": option.fits, "usd_per_hour": option.usd_per_hour}
+    said["startup_seconds"] = option.startup_seconds or None
     if isinstance(outcome, Fitted):
         layout = outcome.layout
         said |= {"gpus": layout.gpus, "nodes": outcome.nodes, "max_model_len": outcome.max_model_len}
@@ -163,13 +166,18 @@ def _network_text(nodes: Nodes, pipeline: int) -> str:
     return f"{text}, over RDMA" if nodes.shape.rdma else f"{text}; {nodes.shape.name} has no RDMA, expect slow answers"
 
 
-def _price_reason(nodes: Nodes, fitted: Fitted, price: Price | None) -> Reason:
+def _price_reason(nodes: Nodes, fitted: Fitted, price: Price | None, terms: Terms) -> Reason:
     if price is None:
         return Reason("price", f"no list price of {nodes.shape.name} is established")
     low, high = price.per_hour
     bounds = f"${low:.2f}" if low == high else f"${low:.2f} to ${high:.2f}"
     each = f"{fitted.nodes} x ${nodes.shape.usd_per_node_hour:.2f} a replica"
+    if terms.capacity == "preemptible":
+        each += ", half of it as preemptible capacity"
+    elif terms.capacity == "reserved":
+        each += f", reserved for {terms.replicas.most}, unused at {UNUSED_RESERVED_SHARE:.0%}"
     text = f"{bounds} an hour: {each}; from ${price.per_month[0]:,.2f} a month of {HOURS_PER_MONTH} h"
     if price.per_million_tokens is not None:
-        text += f"; ${price.per_million_tokens:.2f} a million tokens at the stated throughput"
+        rate = f"{terms.tokens_per_second:g} tokens a second of a replica ({terms.tokens_source})"
+        text += f"; ${price.per_million_tokens:.2f} a million tokens at {rate}"
     return Reason("price", f"{text} ({price.source}, {price.date})")

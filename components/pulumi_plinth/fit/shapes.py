@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from pulumi_plinth.errors import nearest
@@ -25,6 +25,10 @@ HBM_GPUS = frozenset({
     "V100", "V100-32GB", "A100", "A100-80GB", "H100", "H100 NVL", "H200", "B200", "B300", "GB200", "GB300", "MI300X",
     "MI355X",
 })  # fmt: skip
+
+
+STATED = frozenset({"stack", "stated", "node"})
+"""Providers of shapes that no table knows: declared in a stack file, stated for one question, read from labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,22 @@ class Shape:
         return None if self.usd_per_gpu_hour is None else self.usd_per_gpu_hour * self.gpus
 
 
-def plain_shape(gpus: int, memory_gib: float) -> Shape:
-    """Make the shape of nodes that somebody has: what is stated is what an engine sees."""
+def plain_shape(gpus: int, memory_gib: float, gpu: str = "stated", known: Iterable[Shape] = ()) -> Shape:
+    """Make the shape of nodes that somebody has: what is stated is what an engine sees.
+
+    The name of the GPU tells generation and vendor when one of the `known` shapes has the same.
+    """
     name = f"{gpus}x{memory_gib:g}GiB"
-    return Shape(name, "stated", "stated", gpus, memory_gib, visible_gib=memory_gib, source="stated by the user")
+    shape = Shape(name, "stated", gpu, gpus, memory_gib, visible_gib=memory_gib, source="stated by the user")
+    return like(shape, known)
+
+
+def like(shape: Shape, known: Iterable[Shape]) -> Shape:
+    """Fill generation and vendor from a known shape with the same GPU."""
+    same = next((other for other in known if _key(other.gpu) == _key(shape.gpu)), None)
+    if same is None:
+        return shape
+    return replace(shape, gpu=same.gpu, capability=shape.capability or same.capability, vendor=same.vendor)
 
 
 def load_shapes() -> dict[str, Shape]:

@@ -41,8 +41,8 @@ class Need:
         return self.weights + self.overhead.total
 
     def bytes_for(self, context: int) -> int:
-        """Bytes for serving one request of that length."""
-        return self.fixed + self.cache.request_bytes(context)
+        """Bytes without which the engine does not start for requests of that length."""
+        return self.fixed + self.cache.least_bytes(context)
 
 
 @dataclass(frozen=True, eq=False)
