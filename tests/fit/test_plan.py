@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plinth_runtime.contract.card import ModelCard
-from pulumi_plinth.fit.kv import cache_of
-from pulumi_plinth.fit.memory import engine_memory, gpu_memory
+from pulumi_plinth.fit.memory import HostServing, engine_memory, gpu_memory, host_cache
 from pulumi_plinth.fit.parallel import Asked, Nodes, misfits
 from pulumi_plinth.fit.plan import Fitted, Refused, Wish, fit
 from pulumi_plinth.fit.report import as_json, tell
@@ -136,9 +135,23 @@ def test_windows_count_on_cpus_too():
     bill = engine_memory(card, GIB)
     assert bill.kv_tokens > GIB // bill.kv_bytes_per_token
     card = SIZERS["gemma-3-27b-it"].card
-    held, cache = engine_memory(card, 4 * GIB).kv_tokens, cache_of(card, 1, sizes=(2, 2048))
+    held, cache = engine_memory(card, 4 * GIB).kv_tokens, host_cache(card)
     assert held < card.max_context
-    assert cache.request_bytes(held) <= 4 * GIB < cache.request_bytes(held + 1)
+    assert cache.least_bytes(held) <= 4 * GIB < cache.least_bytes(held + 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "length", "tokens", "weights"),
+    [
+        ("auto", None, 364 * 128, 269_030_016),  # 2 x 30 x 3 x 64 x 2 B x 128 tokens = 2,949,120 B a block
+        ("auto", 1000, 364 * 1000 // 8, 269_030_016),  # a request of 1000 tokens holds eight blocks of 128
+        ("float32", None, 182 * 128, 538_060_032),
+    ],
+)
+def test_an_engine_on_cpus_counts_blocks_of_128_tokens(card, dtype, length, tokens, weights):
+    """SmolLM2-135M in 1 GiB; float32 doubles weights and cache."""
+    bill = engine_memory(card, GIB, HostServing(length, dtype=dtype))
+    assert (bill.kv_tokens, bill.lines[0].size) == (tokens, weights)
 
 
 def test_plans_are_values(plan):

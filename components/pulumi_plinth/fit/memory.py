@@ -50,6 +50,7 @@ class HostServing:
     max_model_len: int | None = None
     max_num_seqs: int = 128
     dtype: str = "auto"
+    kv_dtype: str | None = None
 
     def length(self, card: ModelCard) -> int:
         """Tokens a request may have."""
@@ -61,7 +62,9 @@ MODELS_OWN = HostServing()
 
 def host_cache(card: ModelCard, serving: HostServing = MODELS_OWN) -> Cache:
     """Cut the cache of an engine on CPUs: one step in flight, larger blocks than on GPUs."""
-    element = FLOAT if serving.dtype == "float32" else element_bytes(card)
+    element = element_bytes(card, serving.kv_dtype)
+    if element > 1 and serving.dtype == "float32":
+        element = FLOAT
     in_flight = min(SMALL_BATCH.tokens, serving.max_num_seqs * serving.length(card))
     return cache_of(
         card, 1, sizes=(element, in_flight), block=BLOCK_TOKENS if card.mla is not None else HOST_BLOCK_TOKENS
