@@ -101,7 +101,8 @@ def print_command(config: Path, run_dir: Path | None) -> None:
     from plinth_runtime import server
     from plinth_runtime.contract.rundir import RunDir
 
-    command = server.command_for(server.load_launch(config), RunDir((run_dir or config.parent).resolve()))
+    launch = server.load_launch(config)
+    command = server.command_for(launch, RunDir((run_dir or config.parent).resolve()), launch.model.adapters)
     click.echo(json.dumps({"argv": command.argv, "environment": dict(sorted(command.environment.items()))}, indent=2))
 
 

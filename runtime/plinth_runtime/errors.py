@@ -1,6 +1,9 @@
-"""Every way a server can fail, as one class each: what the caller does next, the exit code and one piece of advice.
+"""Every way a server or a fetch can fail, as one class each: what to do next, the exit code and one piece of advice.
 
 RuntimeFault
+├── SourceRefusedError       6  never retry: the store does not give what was asked for
+├── NoSpaceError             7  never retry: the disk is too small
+├── FetchCancelledError      8  never retry: somebody ended the fetch; the next one continues it
 ├── BadConfigError          10  never retry: the launch file or the host is wrong
 ├── CorruptWeightsError     11  never retry: the model folder is not what it should be
 ├── PortTakenError          12  never retry: somebody else listens there
@@ -12,7 +15,8 @@ RuntimeFault
 ├── HungError               18  retry: the engine had work and stood still
 └── InternalError           70  never retry: a fault of this program
 
-Codes 0 (stopped as asked) and 2 (wrong use of the command line) are taken. Nothing here does I/O.
+Codes 0 (stopped as asked), 2 (wrong use of the command line), 4 (fetched, but nothing vouches for the bytes) and 5
+(what `verify` and `fetch` make of CorruptWeightsError) are taken. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -36,6 +40,37 @@ class RuntimeFault(Exception):  # noqa: N818 the family; its members end in Erro
         super().__init__(message)
         if hint is not None:
             self.hint = hint
+
+
+class SourceRefusedError(RuntimeFault):
+    """The store of the weights does not give what was asked for, or its answer cannot be trusted."""
+
+    cause = Cause.SOURCE_REFUSED
+    exit_code = 6
+    hint = "Check the address, the credentials and what lies at that address."
+
+
+class SourceUnavailableError(SourceRefusedError):
+    """The store did not answer as it should for so long that the fetch gave up. What has arrived is kept."""
+
+    retryable = True
+    hint = "Run the same command again when the store answers: it continues where this one ended."
+
+
+class NoSpaceError(RuntimeFault):
+    """The disk has no room for the weights."""
+
+    cause = Cause.NO_SPACE
+    exit_code = 7
+    hint = "Free space on that file system or choose another folder; what has arrived is kept."
+
+
+class FetchCancelledError(RuntimeFault):
+    """The fetch was ended before it was complete."""
+
+    cause = Cause.CANCELLED
+    exit_code = 8
+    hint = "Run the same command again: it continues where this one ended."
 
 
 class BadConfigError(RuntimeFault):

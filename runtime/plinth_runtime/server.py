@@ -8,21 +8,23 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plinth_runtime.serving.inbox import Inbox, StopAsked, own_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from plinth_runtime.contract.launch import LaunchConfig
+    from plinth_runtime.contract.launch import LaunchAdapter, LaunchConfig
     from plinth_runtime.contract.rundir import RunDir
+    from plinth_runtime.serving.adapters import AdapterDesk
     from plinth_runtime.serving.agent import WeightCheck, WeightsReport
+    from plinth_runtime.serving.answers import Insight
     from plinth_runtime.serving.board import Board
     from plinth_runtime.serving.command import EngineCommand
     from plinth_runtime.serving.logs import Log
-    from plinth_runtime.serving.management import Insight
 
 
 TOKEN_BYTES = 32
@@ -66,6 +68,7 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
 
     from plinth_runtime.errors import FAULT_OF
     from plinth_runtime.serving import files, guard
+    from plinth_runtime.serving.adapters import AdapterDesk
     from plinth_runtime.serving.agent import Agent, Assignment
     from plinth_runtime.serving.management import ManagementPort
 
@@ -77,13 +80,14 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
     guard.prctl(guard.SET_CHILD_SUBREAPER, 1)  # should a guard die, its orphans come to us
     log = _open_log(options.log_file)
     try:
-        command = command_for(launch, run_dir)
         check_host(launch)
+        adapters = AdapterDesk(launch, log.say)
         token = secrets.token_hex(TOKEN_BYTES)
         files.write_agent_hash(run_dir, token)
+        command = partial(_present_command, launch, run_dir, adapters)
         work = Assignment(launch, run_dir, command, _weight_check(launch), box, log, token)
         agent = Agent(work, _board(launch, run_dir))
-        port = ManagementPort(launch.management.host, launch.management.port, _insight(agent, box))
+        port = ManagementPort(launch.management.host, launch.management.port, _insight(agent, adapters, box))
         try:
             code = agent.run()
         finally:
@@ -122,13 +126,17 @@ def load_launch(path: Path) -> LaunchConfig:
         raise BadConfigError(f"the launch file {path} is not valid: {'; '.join(rows)}") from error
 
 
-def command_for(launch: LaunchConfig, run_dir: RunDir) -> EngineCommand:
-    """Give the engine's command on this host."""
+def _present_command(launch: LaunchConfig, run_dir: RunDir, desk: AdapterDesk) -> EngineCommand:
+    return command_for(launch, run_dir, desk.usable())
+
+
+def command_for(launch: LaunchConfig, run_dir: RunDir, adapters: tuple[LaunchAdapter, ...]) -> EngineCommand:
+    """Give the engine's command on this host, with the adapters that there are now."""
     from plinth_runtime.serving.command import Paths, build_command
 
     injected = Path(__file__).parent / "serving" / "injected"
     own = (str(injected), str(run_dir.draining), str(run_dir.agent_hash), str(run_dir.chat_template))
-    return build_command(launch, Paths(*own), os.environ)
+    return build_command(launch, Paths(*own, adapters), os.environ)
 
 
 def check_host(launch: LaunchConfig) -> None:
@@ -142,8 +150,23 @@ def check_host(launch: LaunchConfig) -> None:
         faults.append(f"api.keysFile: {launch.api.keys_file} cannot be read")
     if launch.api.port == launch.management.port:
         faults.append(f"management.port: {launch.management.port} is the engine's port too")
+    faults += _adapter_faults(launch)
     if faults:
         raise BadConfigError("; ".join(faults))
+
+
+def _adapter_faults(launch: LaunchConfig) -> Iterator[str]:
+    from plinth_runtime.serving.adapter_folder import AdapterError, read_rank
+
+    for index, adapter in enumerate(launch.model.adapters):
+        place = f"model.adapters.{index}"
+        try:
+            rank = read_rank(Path(adapter.folder))
+        except AdapterError as error:
+            yield f"{place}.folder: {error}"
+        else:
+            if rank > adapter.rank:
+                yield f"{place}.rank: {adapter.rank}, but {adapter.folder} needs {rank}"
 
 
 def _weight_check(launch: LaunchConfig) -> WeightCheck:
@@ -178,16 +201,18 @@ def _board(launch: LaunchConfig, run_dir: RunDir) -> Board:
     return Board(launch.deployment, digest, os.getpid(), time.monotonic, files.last_start(run_dir, digest))
 
 
-def _insight(agent: object, box: Inbox) -> Insight:
+def _insight(agent: object, adapters: AdapterDesk, box: Inbox) -> Insight:
     from plinth_runtime.serving.agent import Agent
+    from plinth_runtime.serving.answers import Insight
     from plinth_runtime.serving.engine_http import scrape
-    from plinth_runtime.serving.management import Insight
 
     assert isinstance(agent, Agent)  # noqa: S101 narrows a type that may not be imported at the top
     return Insight(
         status=agent.board.status,
         ready=lambda: agent.board.ready,
         alive=agent.is_alive,
+        adapters=adapters,
+        target=agent.target,
         engine_metrics=lambda: scrape(agent.target()),
         drain=lambda: box.put(StopAsked("POST /drain")),
     )

@@ -1,8 +1,10 @@
 """The engine's argv and environment, letter by letter."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.serving.command import Paths, build_argv, build_command, build_environment
@@ -29,6 +31,8 @@ INHERITED = {
     "VLLM_HOST_IP": "10.0.0.1",
     "VLLM_API_KEY": "secret",
     "VLLM_SERVER_DEV_MODE": "1",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
+    "VLLM_LORA_RESOLVER_CACHE_DIR": "/x",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONHOME": "/x",
     "PYTHONPATH": "/x",
@@ -62,6 +66,7 @@ def test_no_secret_passes():
     command = build_command(LaunchConfig.model_validate(DOCUMENT), PATHS, INHERITED)
     text = json.dumps([command.argv, dict(command.environment)])
     assert "secret" not in text
+    assert not {"VLLM_ALLOW_RUNTIME_LORA_UPDATING", "VLLM_LORA_RESOLVER_CACHE_DIR"} & set(command.environment)
     assert not {"PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "VIRTUAL_ENV"} & set(command.environment)
 
 
@@ -100,6 +105,7 @@ CHANGES = {
     "maxQueuedRequests": ("api", "maxQueuedRequests", 1),
     "generate": ("api", "generate", True),
     "maxBodyBytes": ("api", "maxBodyBytes", 1),
+    "adapterFolders": ("model", "adapterFolders", ["/adapters"]),
 }
 
 
@@ -119,5 +125,39 @@ def test_every_field_matters(change):
 def test_shutdown_timeout_is_never_zero():
     """Zero would make the engine abort open streams as if they were complete."""
     document = {**DOCUMENT, "lifecycle": {"shutdownTimeoutSeconds": 0}}
-    argv = build_argv(LaunchConfig.model_validate(document))
+    argv = build_argv(LaunchConfig.model_validate(document), PATHS)
     assert argv[argv.index("--shutdown-timeout") + 1] == "1"
+
+
+ADAPTER = {"name": "pirate", "folder": "/adapters/a,b=c", "rank": 8}
+
+
+def test_adapters():
+    """An engine that takes adapters gets room for them, those that there are, and the routes that bring others."""
+    model = DOCUMENT["model"] | {"adapters": [ADAPTER], "adapterFolders": ["/adapters"]}
+    engine = DOCUMENT["engine"] | {"maxAdapterRank": 32, "maxActiveAdapters": 2}
+    launch = LaunchConfig.model_validate({**DOCUMENT, "model": model, "engine": engine})
+    command = build_command(launch, replace(PATHS, adapters=launch.model.adapters), {})
+    first = command.argv.index("--enable-lora")
+    assert command.argv[first : first + 9] == (
+        *("--enable-lora", "--max-lora-rank", "32", "--max-loras", "2", "--max-cpu-loras", "10", "--lora-modules"),
+        '{"name": "pirate", "path": "/adapters/a,b=c"}',
+    )
+    assert command.environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
+    assert "--lora-modules" not in build_argv(launch, PATHS)  # all of them were removed meanwhile
+
+
+@pytest.mark.parametrize(
+    ("adapters", "words"),
+    [
+        ([ADAPTER, ADAPTER], "pirate names more than one model"),
+        ([ADAPTER | {"name": "m"}], "m names more than one model"),
+        ([ADAPTER | {"name": "../x"}], "should match pattern"),
+        ([ADAPTER | {"rank": 20}], "20 is above engine.maxAdapterRank = 16"),
+        ([ADAPTER | {"name": f"a{number}"} for number in range(11)], "at most 10 items"),
+    ],
+)
+def test_adapters_that_cannot_be(adapters, words):
+    """Names are unique and simple, ranks within the engine's room, and there are at most ten."""
+    with pytest.raises(ValidationError, match=words):
+        LaunchConfig.model_validate({**DOCUMENT, "model": DOCUMENT["model"] | {"adapters": adapters}})

@@ -44,12 +44,12 @@ class Server:
     run_dir: RunDir
     sessions: set = field(default_factory=set)
 
-    def call(self, path, body=None, headers=None, management=False):
+    def call(self, path, body=None, headers=None, management=False, method=None):
         """(status, body text)."""
         port = self.launch.management.port if management else self.launch.api.port
         data = None if body is None else json.dumps(body).encode()
         sent = {"content-type": "application/json", "authorization": f"Bearer {KEY}"} if headers is None else headers
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, sent)
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 our URL
                 return answer.status, answer.read().decode()

@@ -6,13 +6,28 @@ the file that holds their hashes.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from plinth_runtime.contract.base import Document
 
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+
+
+AdapterRank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]
+"""Ranks that the engine has room for; an adapter of rank 20 needs 32."""
+
+MOST_ADAPTERS = 10
+"""Of one server, listed or added: each costs memory, and KAITO stops here too."""
+
+
+class LaunchAdapter(Document):
+    """A LoRA adapter that is served as a model of its own beside its base."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", description="The `model` of API requests.")
+    folder: str = Field(description="Absolute path: adapter_config.json, adapter_model.safetensors.")
+    rank: int = Field(ge=1, le=512, description="The highest rank of its matrices.")
 
 
 class LaunchModel(Document):
@@ -28,6 +43,17 @@ class LaunchModel(Document):
     max_model_len: int = Field(gt=0, description="Longest context (prompt and answer), in tokens.")
     dtype: Dtype = Field(default="auto", description="Number format of the weights in memory.")
     chat_template: str | None = Field(default=None, description="Text of a Jinja template; None: the tokenizer's own.")
+    adapters: tuple[LaunchAdapter, ...] = Field(
+        default=(), max_length=MOST_ADAPTERS, description="LoRA adapters to start with; others may be added later."
+    )
+    adapter_folders: tuple[str, ...] = Field(
+        default=(), description="Absolute paths; what lies inside may be added as an adapter while the server runs."
+    )
+
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether the engine is started with room for adapters."""
+        return bool(self.adapters or self.adapter_folders)
 
 
 class LaunchEngine(Document):
@@ -39,6 +65,10 @@ class LaunchEngine(Document):
     kv_cache_bytes: int = Field(gt=0, description="Memory for the KV cache, in bytes (whole GiB on CPU).")
     max_num_seqs: int = Field(gt=0, description="Requests computed at the same time; more are queued.")
     enforce_eager: bool = Field(default=True, description="Skip compilation: starts faster, computes slower.")
+    max_adapter_rank: AdapterRank = Field(default=16, description="Highest rank of an adapter that can be loaded.")
+    max_active_adapters: int = Field(
+        default=1, ge=1, le=MOST_ADAPTERS, description="Different adapters computed at the same time; more take turns."
+    )
     extra_args: tuple[str, ...] = Field(default=(), description="Passed through to the engine, last.")
     environment: dict[str, str] = Field(default_factory=dict, description="Added to the engine's environment.")
 
@@ -93,6 +123,20 @@ class LaunchConfig(Document):
     api: LaunchApi
     management: LaunchManagement
     lifecycle: LaunchLifecycle = LaunchLifecycle()
+
+    @model_validator(mode="after")
+    def _adapters_fit(self) -> Self:
+        names = [self.model.served_name, *(adapter.name for adapter in self.model.adapters)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"model.adapters: {', '.join(twice)} names more than one model; give each its own name")
+        for index, adapter in enumerate(self.model.adapters):
+            if adapter.rank > self.engine.max_adapter_rank:
+                raise ValueError(
+                    f"model.adapters.{index}.rank: {adapter.rank} is above engine.maxAdapterRank = "
+                    f"{self.engine.max_adapter_rank}; write that one higher"
+                )
+        return self
 
     @property
     def endpoint(self) -> str:

@@ -24,8 +24,11 @@ class Phase(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why an engine or agent ended, as a class that has one exit code and one piece of advice."""
+    """Why an engine, agent or fetch ended, as a class that has one exit code and one piece of advice."""
 
+    SOURCE_REFUSED = "source-refused"
+    NO_SPACE = "no-space"
+    CANCELLED = "cancelled"
     BAD_CONFIG = "bad-config"
     CORRUPT_WEIGHTS = "corrupt-weights"
     PORT_TAKEN = "port-taken"

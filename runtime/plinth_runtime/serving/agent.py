@@ -68,7 +68,7 @@ class Assignment:
 
     launch: LaunchConfig
     run_dir: RunDir
-    command: EngineCommand
+    command: Callable[[], EngineCommand]
     check_weights: WeightCheck
     inbox: Inbox
     log: Log
@@ -293,7 +293,7 @@ class Agent:
             try:
                 require_free(self.work.launch.api.host, self.work.launch.api.port, "the engine")
                 place = Place(self.work.run_dir.path, lock)
-                process = EngineProcess.start(self.work.command, place, listener)
+                process = EngineProcess.start(self.work.command(), place, listener)
             finally:
                 os.close(lock)  # from here on the guard holds it
         except RuntimeFault as fault:

@@ -6,11 +6,12 @@ never pass through: keys reach the engine as the path of a file of hashes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from plinth_runtime.contract.launch import LaunchConfig, LaunchEngine
+from plinth_runtime.contract.launch import MOST_ADAPTERS, LaunchAdapter, LaunchConfig, LaunchEngine
 
 GIB = 1 << 30
 MODULE = "vllm.entrypoints.openai.api_server"
@@ -40,7 +41,9 @@ WITHHELD = frozenset(
     {
         "VLLM_API_KEY",  # keys are the gate's business; this would add a second, weaker check
         "VLLM_SERVER_DEV_MODE",  # opens sleep, collective_rpc and cache reset
-        "VLLM_ALLOW_RUNTIME_LORA_UPDATING",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING",  # ours to set, where the launch takes adapters
+        "VLLM_LORA_RESOLVER_CACHE_DIR",  # these two would load whatever name a client asks for
+        "VLLM_LORA_RESOLVER_HF_REPO_LIST",
         "VLLM_ALLOW_INSECURE_SERIALIZATION",
         "VLLM_PLUGINS",
     }
@@ -58,21 +61,22 @@ class EngineCommand:
 @dataclass(frozen=True, slots=True)
 class Paths:
     """Where our files are on this host: the injected folder, the file whose existence means *draining*, the hash of the
-    agent's token, and the chat template if the launch has one.
+    agent's token, and the chat template if the launch has one. `adapters` are those that there are at present.
     """
 
     injected: str
     draining: str
     agent_hash: str
     chat_template: str = ""
+    adapters: tuple[LaunchAdapter, ...] = ()
 
 
 def build_command(launch: LaunchConfig, paths: Paths, inherited: Mapping[str, str]) -> EngineCommand:
     """Give the engine's argv and environment."""
-    return EngineCommand(build_argv(launch, paths.chat_template), build_environment(launch, paths, inherited))
+    return EngineCommand(build_argv(launch, paths), build_environment(launch, paths, inherited))
 
 
-def build_argv(launch: LaunchConfig, chat_template: str = "") -> tuple[str, ...]:
+def build_argv(launch: LaunchConfig, paths: Paths) -> tuple[str, ...]:
     """Give the argv: what is served, how much at once, how it ends, what it does not reveal; extra arguments last."""
     model, engine, api = launch.model, launch.engine, launch.api
     return (
@@ -83,7 +87,7 @@ def build_argv(launch: LaunchConfig, chat_template: str = "") -> tuple[str, ...]
         "--port", str(api.port),
         "--max-model-len", str(model.max_model_len),
         "--dtype", model.dtype,
-        *(("--chat-template", chat_template) if model.chat_template else ()),
+        *(("--chat-template", paths.chat_template) if model.chat_template else ()),
         "--load-format", "safetensors",  # `auto` falls back to pickles
         "--generation-config", "vllm",  # otherwise the model's repository changes sampling and caps answers
         "--max-num-seqs", str(engine.max_num_seqs),
@@ -91,6 +95,7 @@ def build_argv(launch: LaunchConfig, chat_template: str = "") -> tuple[str, ...]
         "--shutdown-timeout", str(max(1, ceil(launch.lifecycle.shutdown_timeout_seconds))),
         *_memory_arguments(engine),
         *(("--enforce-eager",) if engine.enforce_eager else ()),
+        *(_adapter_arguments(engine, paths.adapters) if model.takes_adapters else ()),
         "--no-trust-remote-code",
         "--no-enable-log-requests",  # prompts do not belong in logs
         "--disable-fastapi-docs",
@@ -114,6 +119,17 @@ def _memory_arguments(engine: LaunchEngine) -> tuple[str, ...]:
     return () if engine.device == "cpu" else ("--kv-cache-memory-bytes", str(engine.kv_cache_bytes))
 
 
+def _adapter_arguments(engine: LaunchEngine, adapters: Sequence[LaunchAdapter]) -> Iterator[str]:
+    yield "--enable-lora"
+    yield from ("--max-lora-rank", str(engine.max_adapter_rank))
+    yield from ("--max-loras", str(engine.max_active_adapters))
+    yield from ("--max-cpu-loras", str(MOST_ADAPTERS))  # otherwise taking turns means reading from the disk
+    if adapters:
+        yield "--lora-modules"
+        # As JSON: the short form, name=path, knows no path with a comma.
+        yield from (json.dumps({"name": adapter.name, "path": adapter.folder}) for adapter in adapters)
+
+
 def build_environment(launch: LaunchConfig, paths: Paths, inherited: Mapping[str, str]) -> dict[str, str]:
     """Give the whole environment: a part of ours, defaults, the launch's own, and last what nobody may change."""
     kept = {
@@ -133,6 +149,9 @@ def build_environment(launch: LaunchConfig, paths: Paths, inherited: Mapping[str
     }
     if launch.api.keys_file is not None:
         fixed["PLINTH_KEYS_FILE"] = launch.api.keys_file
+    if launch.model.takes_adapters:
+        # Adds the two routes that load and unload; the gate opens them to the agent's token only.
+        fixed["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
     if launch.api.generate:
         fixed["PLINTH_GENERATE_MODEL"] = launch.model.served_name
         fixed["PLINTH_GENERATE_LENGTH"] = str(launch.model.max_model_len)

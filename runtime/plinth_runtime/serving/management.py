@@ -1,29 +1,24 @@
 """The management port: the truth about this server over HTTP, from the agent's first moments to its last.
 
-GET  /startupz  status as JSON; 200 when ready, else 503 (so a startup probe may use it)
-GET  /livez     200 while the agent's loop turns
-GET  /readyz    200 when clients may be sent here, else 503
-GET  /metrics   Prometheus text: our own, then the engine's
-POST /drain     like SIGTERM: finish open requests, then end; from this host only, 202
+What it says is decided in `answers.py`.
 
 Threads and times are bounded: a client that says nothing is dropped, and too many at once are turned away.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import socket
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import BoundedSemaphore, Thread
 from typing import Any
 
-from plinth_runtime.contract.status import StartupStatus
+from plinth_runtime.serving.adapters import RefusedError
+from plinth_runtime.serving.answers import JSON, Call, Insight, answer, json_answer
 from plinth_runtime.serving.ports import explain_bind
+
+BODY_BYTES = 64 << 10
 
 CONNECTIONS = 16
 IDLE_SECONDS = 5.0
@@ -31,73 +26,6 @@ IDLE_SECONDS = 5.0
 
 CONNECTION_SECONDS = 15.0
 """Age from which a connection is ended when there is no room for others."""
-
-JSON = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Insight:
-    """What the port may know and do. Called from its threads."""
-
-    status: Callable[[], StartupStatus]
-    ready: Callable[[], bool]
-    alive: Callable[[], bool]
-    engine_metrics: Callable[[], bytes]
-    drain: Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-
-
-def answer(method: str, path: str, peer: str, insight: Insight) -> Answer:
-    """Decide what to say."""
-    routes: dict[str, tuple[str, Callable[[], Answer]]] = {
-        "/startupz": ("GET", lambda: _startup(insight)),
-        "/livez": ("GET", lambda: _yes_or_no("alive", yes=insight.alive())),
-        "/readyz": ("GET", lambda: _yes_or_no("ready", yes=insight.ready())),
-        "/metrics": ("GET", lambda: _metrics(insight)),
-        "/drain": ("POST", lambda: _drain(peer, insight)),
-    }
-    allowed, respond = routes.get(path.partition("?")[0], ("", None))
-    if respond is None:
-        return _json(404, {"error": f"there is nothing at this path; there are {', '.join(sorted(routes))}"})
-    if method != allowed and not (method == "HEAD" and allowed == "GET"):
-        return _json(405, {"error": f"only {allowed} is allowed here"})
-    return respond()
-
-
-def _json(status: int, body: dict[str, Any]) -> Answer:
-    return Answer(status, json.dumps(body).encode())
-
-
-def _startup(insight: Insight) -> Answer:
-    return Answer(200 if insight.ready() else 503, insight.status().model_dump_json().encode())
-
-
-def _yes_or_no(word: str, *, yes: bool) -> Answer:
-    return _json(200 if yes else 503, {word: yes})
-
-
-def _metrics(insight: Insight) -> Answer:
-    # Imported at the first scrape: a server that nobody scrapes is spared the memory.
-    from plinth_runtime.serving.metrics import render
-
-    text = render(lambda: (insight.status(), insight.ready()), insight.engine_metrics())
-    return Answer(200, text, "text/plain; version=0.0.4; charset=utf-8")
-
-
-def _drain(peer: str, insight: Insight) -> Answer:
-    # In a cluster the port is open to probes; ending the server is for those who are already on this host.
-    if not ipaddress.ip_address(peer.partition("%")[0]).is_loopback:
-        return _json(403, {"error": "only from this host"})
-    insight.drain()
-    return _json(202, {"draining": True})
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -110,13 +38,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        said = answer(self.command, self.path, self.client_address[0], self.server.insight)
+        try:
+            call = Call(self.command, self.path, self.client_address[0], self._body())
+            said = answer(call, self.server.insight)
+        except RefusedError as refused:
+            said = json_answer(refused.status, {"error": str(refused)})
         self.send_response(said.status)
         self.send_header("content-type", said.content_type)
         self.send_header("content-length", str(len(said.body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(said.body)
+
+    def _body(self) -> bytes | None:
+        length = self.headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > BODY_BYTES:
+            raise RefusedError(413, f"a body here has at most {BODY_BYTES} bytes and says how many")
+        body = self.rfile.read(int(length))
+        return body if self.headers.get_content_type() == JSON else None
 
     do_POST = do_HEAD = do_PUT = do_DELETE = do_GET  # noqa: N815 the base class's names
 

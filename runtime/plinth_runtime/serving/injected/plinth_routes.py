@@ -52,6 +52,7 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
         "reads a folder of the host; the management port looks first which one",
         "/v1/load_lora_adapter", "/v1/unload_lora_adapter",
     )
+    | _rows(Use.CLOSED, "the same in SageMaker's words", "/adapters", "/adapters/{adapter_name}")
     | _rows(Use.CLOSED, "the same as /health, /metrics and /startupz for other platforms", "/ping", "/load", "/version")
     | _rows(
         Use.CLOSED,
