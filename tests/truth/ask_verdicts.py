@@ -1,0 +1,95 @@
+"""Runs inside the engine environment: vLLM's verdict on command lines, from everything it looks at before weights.
+
+Reads a JSON list of {config, words, adapter}; writes null where vLLM accepts, else [stage, what it says]. Stages are
+those of its API server, in order: the words are parsed and checked, parsers looked up, the configuration made, the
+loader chosen, the first rank's share of the model built on the meta device, the adapter held against the limits.
+"""
+
+import contextlib
+import io
+import json
+import tempfile
+from pathlib import Path
+
+from engine_side import answer_each, build
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+from vllm.lora.peft_helper import PEFTHelper
+from vllm.model_executor.model_loader import get_model_loader
+from vllm.reasoning import ReasoningParserManager
+from vllm.tool_parsers import ToolParserManager
+from vllm.usage.usage_lib import UsageContext
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+PARSER = make_arg_parser(FlexibleArgumentParser())
+
+
+class Stages:
+    """One server on its way up."""
+
+    def __init__(self, folder, case):
+        self.folder, self.case = folder, case
+
+    def arguments(self):
+        """Read the command line, as `vllm serve` does."""
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(said):
+                words = ["--model", str(self.folder), "--skip-tokenizer-init", "--enforce-eager", *self.case["words"]]
+                self.args = PARSER.parse_args(words)
+        except SystemExit as error:
+            raise ValueError(said.getvalue().strip().splitlines()[-1]) from error
+        validate_parsed_serve_args(self.args)
+
+    def parsers(self):
+        """Look both parsers up."""
+        if self.args.tool_call_parser:
+            ToolParserManager.get_tool_parser(self.args.tool_call_parser)
+        if self.args.reasoning_parser:
+            ReasoningParserManager.get_reasoning_parser(self.args.reasoning_parser)
+
+    def configuration(self):
+        """Make the engine's configuration."""
+        asked = AsyncEngineArgs.from_cli_args(self.args)
+        self.config = asked.create_engine_config(UsageContext.OPENAI_API_SERVER)
+
+    def loader(self):
+        """Choose the loader."""
+        get_model_loader(self.config.load_config)
+
+    def model(self):
+        """Build the first rank's share."""
+        build(self.config)
+
+    def adapter(self):
+        """Hold the adapter against the limits."""
+        if self.case["adapter"]:
+            found = PEFTHelper.from_local_dir(str(self.folder / "adapter"), 4096)
+            found.validate_legal(self.config.lora_config)
+
+
+def verdict(case):
+    """Go through the stages until one refuses."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "config.json").write_text(json.dumps(case["config"]))
+        write_adapter(folder / "adapter", case["adapter"])
+        stages = Stages(folder, case)
+        for stage in ("arguments", "parsers", "configuration", "loader", "model", "adapter"):
+            try:
+                getattr(stages, stage)()
+            except Exception as error:  # noqa: BLE001 whatever it is, it is the engine's answer
+                return [stage, f"{type(error).__name__}: {error}"[:500]]
+    return None
+
+
+def write_adapter(folder, rank):
+    """Write what is looked at of an adapter before its weights."""
+    if rank:
+        folder.mkdir()
+        said = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank, "target_modules": ["q_proj", "v_proj"]}
+        (folder / "adapter_config.json").write_text(json.dumps(said))
+
+
+if __name__ == "__main__":
+    answer_each(verdict)
