@@ -46,10 +46,14 @@ class RemoteObject:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Everything below one address at one moment. `revision` is the commit or version where the store has one."""
+    """Everything below one address at one moment. `revision` is the commit or version where the store has one.
+
+    `manifest` is the text of the manifest if the source had to read it; otherwise it is fetched like any object.
+    """
 
     objects: tuple[RemoteObject, ...]
     revision: str | None = None
+    manifest: bytes | None = None
 
 
 class Body(Protocol):

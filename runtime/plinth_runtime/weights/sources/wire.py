@@ -7,17 +7,16 @@ Standard library only: the bytes go from the socket into the caller's buffer.
 from __future__ import annotations
 
 import http.client
-import re
 import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 from urllib.parse import SplitResult, urljoin, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
-from plinth_runtime.weights.sources import ChangedError, NotFoundError, RefusedError, SourceError, TransientError
+from plinth_runtime.weights.sources import RefusedError, TransientError
+from plinth_runtime.weights.sources.answers import Wanted, judge_status, range_fault
 from plinth_runtime.weights.sources.opening import is_loopback
 
 CONNECT_SECONDS = 10.0
@@ -30,10 +29,6 @@ TLS_READ_BYTES = 128 << 10
 
 SMALL_LIMIT_BYTES = 64 << 20
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-GONE = frozenset({404, 410})
-THROTTLES = frozenset({429, 503})
-AGAIN = frozenset({408, 425, 500, 502, 504})
-OK, PARTIAL, PRECONDITION, UNSATISFIABLE = 200, 206, 412, 416
 CREDENTIALS = frozenset({"authorization", "cookie"})
 BROKEN = (OSError, http.client.HTTPException, ValueError, AttributeError)
 """What the standard library raises for a broken connection; the last two when it is aborted from another thread."""
@@ -47,22 +42,6 @@ class WireSettings:
     headers: Mapping[str, str] = field(default_factory=dict)
     connect_seconds: float = CONNECT_SECONDS
     silence_seconds: float = SILENCE_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One range of one version: `name` for messages, `size` of the whole object, `etag` if the version is known."""
-
-    name: str
-    size: int
-    start: int
-    length: int
-    etag: str | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Say whether this is the whole object: then no range is asked for, and every server can answer."""
-        return self.length == self.size
 
 
 class HttpBody:
@@ -82,13 +61,13 @@ class HttpBody:
             return 0
         try:
             if self._encrypted:
-                count = stream.readinto(buffer[: min(wanted, TLS_READ_BYTES)])  # type: ignore[attr-defined]
+                count = stream.readinto(buffer[: min(wanted, TLS_READ_BYTES)])
             else:
-                count = stream.readinto1(buffer[:wanted])  # type: ignore[attr-defined]
+                count = stream.readinto1(buffer[:wanted])
         except BROKEN as error:
             raise TransientError(f"the connection broke: {_words(error)}") from error
         self._left -= count
-        return cast("int", count)
+        return count
 
     @property
     def is_drained(self) -> bool:
@@ -119,7 +98,7 @@ class Wire:
         if wanted.etag and not wanted.etag.startswith("W/"):
             asked["If-Match"] = wanted.etag
         answer, url = self.request("GET", url, asked)
-        fault = _range_fault(answer, wanted)
+        fault = range_fault(answer, wanted)
         if fault is not None:
             self.close()
             raise fault
@@ -130,7 +109,7 @@ class Wire:
         """Read a whole document of bounded size."""
         answer, _ = self.request("GET", url, headers or {})
         try:
-            _judge_status(answer, url)
+            judge_status(answer, url)
             text = answer.read(limit + 1)
         except BROKEN as error:
             raise TransientError(f"{url}: the connection broke: {_words(error)}") from error
@@ -144,7 +123,7 @@ class Wire:
         """Ask for the headers of an object. Raises NotFoundError if there is none."""
         answer, _ = self.request("HEAD", url, headers or {})
         answer.read()
-        _judge_status(answer, url)
+        judge_status(answer, url)
         return answer.headers
 
     def request(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[http.client.HTTPResponse, str]:
@@ -240,7 +219,7 @@ def _connection(parts: SplitResult, settings: WireSettings) -> http.client.HTTPC
 def _proxy(host: str) -> SplitResult | None:
     """Read the environment's proxy for https. This machine is always reached directly."""
     address = getproxies_environment().get("https")
-    if not address or is_loopback(host) or proxy_bypass_environment(host):
+    if not address or is_loopback(host) or proxy_bypass(host):
         return None
     return urlsplit(address if "://" in address else f"http://{address}")
 
@@ -257,68 +236,6 @@ def _redirect(url: str, target: str, headers: Mapping[str, str]) -> tuple[str, d
         raise RefusedError(f"{url} redirects to {new.scheme}://{new.netloc}, which is not encrypted")
     same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
     return there, {name: value for name, value in headers.items() if same or name.lower() not in CREDENTIALS}
-
-
-def _range_fault(answer: http.client.HTTPResponse, wanted: Wanted) -> SourceError | None:
-    """Say what is wrong with an answer to a range request; None: exactly the wanted bytes follow."""
-    etag = answer.getheader("ETag")
-    if answer.status == PRECONDITION:
-        return ChangedError(wanted.name, wanted.etag, etag)
-    if answer.status == UNSATISFIABLE:
-        return ChangedError(wanted.name, wanted.etag, f"{etag} without byte {wanted.start}")
-    try:
-        _judge_status(answer, wanted.name)
-    except SourceError as error:
-        return error
-    if wanted.etag and etag and _opaque(etag) != _opaque(wanted.etag):
-        return ChangedError(wanted.name, wanted.etag, etag)
-    return _shape_fault(answer, wanted)
-
-
-def _shape_fault(answer: http.client.HTTPResponse, wanted: Wanted) -> SourceError | None:
-    if answer.getheader("Content-Encoding", "identity") != "identity":
-        return TransientError(f"{wanted.name}: the store sent it encoded as {answer.getheader('Content-Encoding')}")
-    if answer.status == OK and not wanted.is_whole:
-        return TransientError(f"{wanted.name}: the store answered 200 with the whole object to a range request")
-    if answer.status == PARTIAL:
-        said = answer.getheader("Content-Range", "")
-        end = wanted.start + wanted.length - 1
-        match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said)
-        if match is None or (int(match[1]), int(match[2])) != (wanted.start, end):
-            return TransientError(f"{wanted.name}: asked for bytes {wanted.start}-{end}, the store sent '{said}'")
-        if match[3] not in {"*", str(wanted.size)}:
-            return ChangedError(wanted.name, f"of {wanted.size} bytes", f"one of {match[3]} bytes")
-    if answer.length is None and answer.status == OK:
-        return TransientError(f"{wanted.name}: the store does not say how many bytes it sends")
-    if answer.length != wanted.length:
-        if answer.status == OK:
-            return ChangedError(wanted.name, f"of {wanted.size} bytes", f"one of {answer.length} bytes")
-        return TransientError(f"{wanted.name}: asked for {wanted.length} bytes, the store sends {answer.length}")
-    return None
-
-
-def _judge_status(answer: http.client.HTTPResponse, name: str) -> None:
-    """Raise what a status other than 200 and 206 means."""
-    status = answer.status
-    if status in {OK, PARTIAL}:
-        return
-    words = f"{name}: the store answered {status} {answer.reason}"
-    if status in GONE:
-        raise NotFoundError(words)
-    if status in THROTTLES:
-        raise TransientError(words, throttled=True, retry_after=_seconds(answer.getheader("Retry-After")))
-    if status in AGAIN:
-        raise TransientError(words)
-    raise RefusedError(words)
-
-
-def _seconds(header: str | None) -> float | None:
-    """Read Retry-After in its form with seconds; a date is as good as none, since clocks differ."""
-    return float(header) if header and header.isdecimal() else None
-
-
-def _opaque(etag: str) -> str:
-    return etag.removeprefix("W/")
 
 
 def _words(error: BaseException) -> str:
