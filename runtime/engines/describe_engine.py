@@ -37,6 +37,8 @@ ABILITIES = {
 }
 """What vLLM's own inspection says, and what it is called in the table."""
 
+BOUNDS = {"ge": "least", "gt": "above", "le": "most", "lt": "below"}
+
 
 def main() -> None:
     """Write the table; the folder must exist."""
@@ -93,14 +95,15 @@ def describe_flags() -> dict[str, dict[str, Any]]:
     from vllm.entrypoints.launchers.cli_args import make_arg_parser
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    parser = make_arg_parser(FlexibleArgumentParser())
+    parser, bounds = make_arg_parser(FlexibleArgumentParser()), dict(describe_bounds())
     deprecated = getattr(parser, "_deprecated", set())
     flags = {}
     for action in parser._actions:  # noqa: SLF001 there is no other list
         names = sorted(action.option_strings, key=lambda name: (name.startswith("--no-"), not name.startswith("--")))
         if names:
             old = action in deprecated or "Deprecated" in type(action).__name__ or getattr(action, "deprecated", False)
-            flags[names[0]] = describe_flag(action, names[1:]) | ({"deprecated": True} if old else {})
+            more = bounds.get(action.dest, {}) | ({"deprecated": True} if old else {})
+            flags[names[0]] = describe_flag(action, names[1:]) | more
     return dict(sorted(flags.items()))
 
 
@@ -125,6 +128,21 @@ def describe_flag(action: Any, other_names: list[str]) -> dict[str, Any]:
     kept = {name: value for name, value in described.items() if value not in usual}
     plain = isinstance(action.default, (bool, int, float, str)) and action.default != "==SUPPRESS=="
     return kept | ({"default": action.default} if plain and action.default != "" else {})
+
+
+def describe_bounds() -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield the least and most that the configuration classes let a field be, where those that have it agree."""
+    from pydantic.fields import FieldInfo
+    from vllm import config
+
+    found: dict[str, list[dict[str, float]]] = {}
+    for kind in vars(config).values():
+        for field in fields(kind) if isinstance(kind, type) and is_dataclass(kind) else ():
+            limits = field.default.metadata if isinstance(field.default, FieldInfo) else ()
+            said = {BOUNDS[word]: getattr(limit, word) for limit in limits for word in BOUNDS if hasattr(limit, word)}
+            if said and said not in found.setdefault(field.name, []):
+                found[field.name].append(said)
+    yield from ((name, said[0]) for name, said in found.items() if len(said) == 1)
 
 
 def kind_of(convert: Callable[[str], Any] | None) -> str:

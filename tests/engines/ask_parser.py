@@ -1,13 +1,12 @@
 """Runs inside the engine environment: does vLLM take these command lines? No engine starts.
 
-Reads a JSON list of word lists; writes a list with None for each that is taken and the reason for each that is not.
-Besides the parser it asks the server's own checks and the registries that are asked when a server starts.
+Reads {model, parsed, configured}: two lists of word lists, and a model folder for the second. Writes a list with None
+for each that is taken and the reason for each that is not. `parsed` are put to the parser, the server's own checks and
+the registries that are asked when a server starts; `configured` must become a whole engine configuration.
 """
 
 import json
 import sys
-
-sys.argv = sys.argv[:1]
 
 from vllm.config.attention import AttentionConfig
 from vllm.config.load import LoadConfig
@@ -29,9 +28,12 @@ class Refusing(FlexibleArgumentParser):
         raise ValueError(message)
 
 
-def ask(parser, words):
+def ask(parser, words, model):
     """Ask about one command line; the model tag takes what would otherwise be left over."""
     arguments = parser.parse_args(["some/model", *words])
+    if model:
+        arguments.model = arguments.tokenizer = model
+        AsyncEngineArgs.from_cli_args(arguments).create_engine_config()
     validate_parsed_serve_args(arguments)
     validate_api_server_args(arguments)
     if arguments.tool_call_parser:
@@ -50,16 +52,18 @@ def ask(parser, words):
             raise ValueError("deprecated quantization")
 
 
-def answer(parser, words):
+def answer(parser, words, model=None):
     """Give the reason of a refusal, or None."""
     try:
-        ask(parser, words)
-    except BaseException as error:
+        ask(parser, words, model)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 whatever it raises, it refuses
         return f"{type(error).__name__}: {error}"[:300]
     return None
 
 
 if __name__ == "__main__":
     parser = make_arg_parser(Refusing())
-    answers = [answer(parser, words) for words in json.load(sys.stdin)]
-    json.dump(answers, sys.stdout)
+    asked = json.load(sys.stdin)
+    answers = [answer(parser, words) for words in asked["parsed"]]
+    answers += [answer(parser, words, asked["model"]) for words in asked["configured"]]
+    print(json.dumps(answers))

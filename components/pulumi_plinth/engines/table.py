@@ -31,6 +31,7 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
 class Flag:
     """One flag. `other_names` are further spellings; `scaled` numbers may be written 32k; `words` stand for numbers.
 
+    A number is at `least` and at `most`, or `above` and `below`; None is no bound.
     `folds`: upper case and dashes are read as lower case and underscores. `mapping`: keys may follow, as in
     `--flag.key value`; `keys` are those it knows, empty where any is taken. `repeats`: each use adds a value.
     """
@@ -47,6 +48,10 @@ class Flag:
     keys: tuple[str, ...] = ()
     repeats: bool = False
     deprecated: bool = False
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
     default: str | int | float | bool | None = None
 
     @property
@@ -70,7 +75,7 @@ class EngineTable:
 
     `metrics` maps a name without Prometheus' suffix to its kind, '' where the source does not say it at one place.
     `architectures` maps a class to what it can do: generate, pooling, multimodal, transcription, pipeline, lora,
-    hybrid, attention-free, draft, cross-encoder, late-interaction; `unread: …` where it could not be imported when asked.
+    hybrid, attention-free, draft, cross-encoder, late-interaction; `unread: …` where it could not be imported.
     `removed` maps a class to the last release that had it. `described_on` is the device of the build that was asked.
     """
 
@@ -145,7 +150,6 @@ def parse_table(document: Mapping[str, Any]) -> EngineTable:
 
 
 def _flag(name: str, entry: Mapping[str, Any]) -> Flag:
-    values: dict[str, Any] = {
-        key: tuple(item) if isinstance(item, list) else item for key, item in entry.items() if key != "also"
-    }
+    said = {key: item for key, item in entry.items() if key != "also"}
+    values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in said.items()}
     return Flag(name, tuple(entry.get("also", ())), **values)

@@ -57,13 +57,25 @@ def _wrong_kind(flag: Flag, value: str) -> Wrong | None:
     if flag.kind not in ("integer", "number"):
         return None
     try:
-        (int if flag.kind == "integer" else float)(value)
+        number = int(value) if flag.kind == "integer" else float(value)
     except ValueError:
         if flag.scaled and _SCALED.fullmatch(value):
             return None
         whole = "a whole number" if flag.kind == "integer" else "a number"
         also = [*(["such as 32k"] if flag.scaled else []), *(f"or {word}" for word in flag.words)]
         return f"is not {whole}", " ".join([f"write {whole}", *also])
+    return _out_of_bounds(flag, number)
+
+
+def _out_of_bounds(flag: Flag, number: float) -> Wrong | None:
+    if flag.least is not None and number < flag.least:
+        return "is too small", f"write at least {flag.least:g}"
+    if flag.above is not None and number <= flag.above:
+        return "is too small", f"write more than {flag.above:g}"
+    if flag.most is not None and number > flag.most:
+        return "is too large", f"write at most {flag.most:g}"
+    if flag.below is not None and number >= flag.below:
+        return "is too large", f"write less than {flag.below:g}"
     return None
 
 
@@ -110,7 +122,7 @@ def _wrong_name(argument: Argument, table: EngineTable, plugins: Iterable[str]) 
     known = sorted(getattr(table, field))
     value = argument.values[0]
     cased = getattr(value, _ANY_CASE.get(field, "strip"))()
-    if value in ("", "None") or cased in known or PLUGINS.get(field) in plugins:
+    if value in ("", "None") or cased in known or PLUGINS.get(field, "") in plugins:
         return None
     return f"is not a {noun} of {table}".replace("a attention", "an attention"), _instead(value, known)
 

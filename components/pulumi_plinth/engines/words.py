@@ -60,10 +60,7 @@ def read_words(words: Sequence[str], table: EngineTable) -> Iterator[Argument | 
     last: Argument | Misread | None = None
     while rest:
         word = rest.pop(0)
-        if not _is_flag(word, table):
-            last = _stray(word, last)
-        else:
-            last = _read_flag(word, rest, table)
+        last = _read_flag(word, rest, table) if _is_flag(word, table) else _stray(word, last)
         yield last
 
 
