@@ -1,10 +1,61 @@
-"""Where a server is meant to run: pod, nodes, pool, storage. Values only; None is not known."""
+"""Where a server is meant to run: pod, workload, nodes, pool, storage. Values only; None is not known."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from pulumi_plinth.check.place_node import Node, Pool, Pulls, Quota
+from pulumi_plinth.check.place_pod import Label, Pod, Workload
+from pulumi_plinth.check.place_storage import Bucket, Claim, Download, Runtimes, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Ports on the way to the server."""
+
+    engine_port: int | None = None
+    other_ports: tuple[tuple[str, int], ...] = ()
+    """(what it is, port) of probes, services and routes that must reach the engine."""
+    service_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """What makes the number of servers change."""
+
+    metrics: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuChoice:
+    """GPUs chosen outside Kubernetes' own fields: counts by hand, profiles, slices."""
+
+    wanted: float | None = None
+    """GPUs of one server as some chart's or launcher's field says; may be a fraction, which is the fault."""
+    selected: float | None = None
+    """GPUs picked by hand."""
+    resource: str | None = None
+    """Name of the resource the pod asks for, when it is not nvidia.com/gpu."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Pod, nodes, pool and storage."""
+    """Everything around the server."""
+
+    pod: Pod = field(default_factory=Pod)
+    workload: Workload = field(default_factory=Workload)
+    labels: tuple[Label, ...] = ()
+    node: Node = field(default_factory=Node)
+    pool: Pool = field(default_factory=Pool)
+    pulls: Pulls = field(default_factory=Pulls)
+    quota: Quota = field(default_factory=Quota)
+    gpus: GpuChoice = field(default_factory=GpuChoice)
+    traffic: Traffic = field(default_factory=Traffic)
+    scaling: Scaling = field(default_factory=Scaling)
+    weights: Weights = field(default_factory=Weights)
+    claim: Claim = field(default_factory=Claim)
+    bucket: Bucket = field(default_factory=Bucket)
+    download: Download = field(default_factory=Download)
+    runtimes: Runtimes = field(default_factory=Runtimes)

@@ -1,0 +1,97 @@
+"""place_of_facts: what loosely written facts say about pod, nodes, pool and storage. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pulumi_plinth.check.facts_place_node import read_node, read_pool, read_pulls, read_quota
+from pulumi_plinth.check.facts_place_pod import read_labels, read_pod, read_workload
+from pulumi_plinth.check.facts_place_storage import (
+    read_bucket,
+    read_claim,
+    read_download,
+    read_runtimes,
+    read_weights,
+)
+from pulumi_plinth.check.facts_place_words import Facts, number_of, words_of
+from pulumi_plinth.check.place import GpuChoice, Place, Scaling, Traffic
+
+NOT_ENGINE_PORTS = r"(master|host|metrics?|management|nccl|rpc|ray|dashboard|coordinator|kv|zmq|node|proxy|gateway)"
+ENGINE_PORTS = r"(engine|server|vllm|listen|serving|app|args?)_port|port"
+REACHING_PORTS = r"(?!{skip}|engine|server_p|vllm|listen|serving_p|app_p|args?_p).+_port"
+METRIC = re.compile(r"vllm:[A-Za-z0-9_]+")
+
+
+def place_of_facts(facts: Mapping[str, Any]) -> Place:
+    """Return what the facts say about the place; what they do not speak of stays unknown."""
+    return _place(Facts(facts))
+
+
+def understood(facts: Mapping[str, Any]) -> frozenset[str]:
+    """Return the keys, in the one spelling of `facts_place_words.normal`, that the readers of places make sense of."""
+    reader = Facts(facts)
+    _place(reader)
+    return frozenset(reader.read)
+
+
+def _place(facts: Facts) -> Place:
+    return Place(
+        pod=read_pod(facts),
+        workload=read_workload(facts),
+        labels=read_labels(facts),
+        node=read_node(facts),
+        pool=read_pool(facts),
+        pulls=read_pulls(facts),
+        quota=read_quota(facts),
+        gpus=_gpu_choice(facts),
+        traffic=_traffic(facts),
+        scaling=_scaling(facts),
+        weights=read_weights(facts),
+        claim=read_claim(facts),
+        bucket=read_bucket(facts),
+        download=read_download(facts),
+        runtimes=read_runtimes(facts),
+    )
+
+
+def _gpu_choice(facts: Facts) -> GpuChoice:
+    wanted = facts.number(
+        "request(ed|s)?_gpus?|gpu_requests?|gpu_limits?|(num|number_of)_gpus|gpus?_(requested|per_pod)"
+    )
+    profile = facts.text("resource_?profile|accelerator_profile") or ""
+    if wanted is None and re.search(r"gpu|nvidia|amd|tpu", profile) and ":" in profile:
+        wanted = number_of(profile.rpartition(":")[2], min)
+    named = facts.text("(gpu_)?resource(_name)?|device_resource")
+    return GpuChoice(
+        wanted=wanted,
+        selected=facts.number("(selected|picked|chosen|manual)_gpus?(_ids|_count)?|gpu_(ids|selector)"),
+        resource=named if named and re.fullmatch(r"[\w.-]+/[\w.-]+", named) else None,
+    )
+
+
+def _traffic(facts: Facts) -> Traffic:
+    engine = facts.number(ENGINE_PORTS)
+    others = []
+    for key, value in facts.each(REACHING_PORTS.format(skip=NOT_ENGINE_PORTS)):
+        number = number_of(value, min)
+        if number:
+            others.append((key.removesuffix("_port").replace("_", " "), int(number)))
+    return Traffic(
+        engine_port=int(engine) if engine else None,
+        other_ports=tuple(others),
+        service_name=facts.text("(kubernetes_|k8s_)?service_name|release_name"),
+    )
+
+
+def _scaling(facts: Facts) -> Scaling:
+    said = " ".join(
+        " ".join(words_of(value))
+        for _, value in facts.each("(hpa_|keda_|scaling_|scaler_)?(metrics?(_name)?|query|triggers?)")
+    )
+    return Scaling(
+        metrics=tuple(dict.fromkeys(METRIC.findall(said))),
+        minimum=facts.number("min_replicas|minimum_replicas|scale_min"),
+        maximum=facts.number("max_replicas|maximum_replicas|scale_max"),
+    )

@@ -1,0 +1,214 @@
+"""Reads facts about a pod and what creates it: resources, probes, volumes, names, numbers. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pulumi_plinth.check.facts_place_words import Facts, is_absent, number_of, pairs_of, size_of, taints_of, words_of
+from pulumi_plinth.check.place_pod import (
+    EPHEMERAL,
+    GPU_RESOURCE,
+    SHARED_MEMORY,
+    Container,
+    Label,
+    Pod,
+    Probe,
+    Probes,
+    SideContainer,
+    Volume,
+    Workload,
+)
+
+HASH_LENGTH = 11
+"""'-' and the revision hash of up to 10 characters (kubernetes/kubernetes#64023)."""
+
+MODEL_LENGTHS = r"(?:(?:max|min|context|sequence|seq|prompt|completion|model|output|input|token|decode)_)+length"
+SIDES = "router|storage_initializer|initializer|init_container|init|downloader|gateway|epp|sidecar|operator|controller"
+
+
+def read_pod(facts: Facts) -> Pod:
+    """Read the pod."""
+    return Pod(
+        container=_container(facts),
+        sides=tuple(_sides(facts)),
+        tolerations=_tolerations(facts),
+        node_selector=_selector(facts),
+        host_network=facts.flag("(pod_)?host_?network"),
+        host_ports=tuple(int(port) for port in (facts.number("host_?ports?"),) if port),
+        runtime_class=facts.text("(pod_)?runtime_class(_name)?"),
+        grace_seconds=facts.number("termination_grace(_period)?(_seconds|_s)?|grace_period(_seconds)?"),
+        pre_stop_seconds=facts.number("pre_?stop(_hook)?(_sleep)?(_seconds|_s)?|lifecycle_pre_?stop.*"),
+        shutdown_seconds=facts.number("shutdown_timeout(_seconds|_s)?|drain(_timeout|_seconds).*"),
+        service_links=facts.flag("enable_service_links"),
+        network_functions=facts.flag("sr_?iov.*|rdma_vf|virtual_functions?|nvidia_com_rdma_vf|network_attachment"),
+        per_node=facts.number("(services|pods|servers|replicas|instances)_(per|on)(_one|_a|_same)?_node", max),
+    )
+
+
+def read_workload(facts: Facts) -> Workload:
+    """Read what creates the pods."""
+    template = facts.text("template|command|args|pod_template") or ""
+    lone = re.search(r"\bplain\b|\bno (ray|rank|distribut|nnodes)|single.node", template, re.IGNORECASE)
+    nodes = facts.number(
+        "(nodes|pods|workers)_per_(replica|group|server)|(worker_|pod_)group_size|lws_size|leader_worker_size|nodes"
+    )
+    surge = facts.find("(rolling_update_|strategy_)?max_?surge")
+    unavailable = facts.find("(rolling_update_|strategy_)?max_?unavailable")
+    policy = facts.text("pod_management(_policy)?")
+    return Workload(
+        kind=facts.text("(workload_|object_|resource_)?kind|workload|controller|workload_type"),
+        name=_name(facts),
+        namespace=facts.text("namespace"),
+        replicas=facts.number("replicas|replica_count|min_replicas|(desired|wanted)_replicas|count"),
+        pods_per_replica=nodes,
+        gang=facts.flag("gang(_scheduling)?|pod_group|coscheduling"),
+        strategy=facts.text("(update_|deployment_|rollout_)?strategy(_type)?|rollout"),
+        surge=_pods(facts, surge[1], up=True) if surge else None,
+        unavailable=_pods(facts, unavailable[1], up=False) if unavailable else None,
+        ordered=None if policy is None else "parallel" not in policy.lower(),
+        distributed=False if lone else None,
+        publishes_unready=facts.flag("publish_not_ready_addresses"),
+        progress_seconds=facts.number("progress_deadline(_seconds)?"),
+        min_available=facts.number("(pdb_|pod_disruption_budget_)?min_available"),
+    )
+
+
+def read_labels(facts: Facts) -> tuple[Label, ...]:
+    """Read names and labels whose length or spelling may be the fault."""
+    return (*_lengths(facts), *_values(facts))
+
+
+def _lengths(facts: Facts) -> Iterator[Label]:
+    shown = facts.text("label|generated_label|controller_label|host_label|name_pattern|pattern") or ""
+    limit = facts.number("(label_|name_|length_)?limit|max_(label_|name_)?length") or 63
+    for key, value in facts.each(r"(?!limit)(.*_)?(length|characters|chars)"):
+        if re.fullmatch(MODEL_LENGTHS + "|max_(label_|name_)?length", key):
+            continue
+        length = number_of(value, max)
+        hashed = key.startswith(("name", "stateful", "workload")) and _appends_hash(facts, shown)
+        what = shown or key.rpartition("_")[0].replace("_", " ") or "name"
+        yield Label(what, (length or 0) + (HASH_LENGTH if hashed else 0), limit)
+
+
+def _appends_hash(facts: Facts, shown: str) -> bool:
+    kind = facts.text("(workload_|object_|resource_)?kind|workload|controller|workload_type") or ""
+    return "hash" in shown or kind.lower() == "statefulset"
+
+
+def _values(facts: Facts) -> Iterator[Label]:
+    value = facts.text("(node_)?label_value|(existing|actual|node)_label_value|label_on_node")
+    sought = facts.text(
+        "looked_for|(selector|sought|wanted|expected|searched|requested)(_label)?(_value)?|searched_for"
+    )
+    if value and not re.search(r"\s", value):
+        yield Label("label value", None, 63, value, sought or None)
+
+
+def _name(facts: Facts) -> str | None:
+    name = facts.text(
+        "name|(service|workload|deployment|stateful_set|inference_service|isvc|release|metadata|resource|object|pod)_name"
+    )
+    return name if name and not re.search(r"\s", name) else None
+
+
+def _pods(facts: Facts, value: object, *, up: bool) -> float | None:
+    number = number_of(value, max)
+    if number is None or "%" not in str(value):
+        return number
+    whole, rest = divmod(number * (facts.number("replicas|replica_count") or 1), 100)
+    return whole + (1 if up and rest else 0)
+
+
+def _container(facts: Facts) -> Container:
+    return Container(
+        limits=_resources(facts, "limits?"),
+        requests=_resources(facts, "requests?"),
+        probes=Probes(
+            _probe(facts, "startup(_probe)?"), _probe(facts, "liveness(_probe)?"), _probe(facts, "readiness(_probe)?")
+        ),
+        volumes=tuple(_volumes(facts)) or None,
+        cache_folder=_cache_folder(facts),
+        user=facts.text("(image|container|run)_?(as_)?user(_id)?|run_as_user|runs_as|uid"),
+        read_only_root=facts.flag("read_only_root(_?file_?system)?"),
+    )
+
+
+def _resources(facts: Facts, what: str) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for key, value in facts.each(rf"(resources_)?{what}_(ephemeral_storage|memory|nvidia_com_gpu)(_g[bi]b?)?"):
+        name = next(name for mark, name in _NAMES.items() if mark in key)
+        amount = number_of(value, min) if name == GPU_RESOURCE else size_of(key, value, min)
+        found[name] = None if is_absent(value) else amount
+    rendered = facts.text("rendered.*") or ""
+    if what == "limits?" and re.search(r"\bno nvidia\.com/gpu", rendered):
+        found[GPU_RESOURCE] = None
+    return found
+
+
+_NAMES = {"ephemeral": EPHEMERAL, "memory": "memory", "gpu": GPU_RESOURCE}
+
+
+def _probe(facts: Facts, name: str) -> Probe | None:
+    if facts.absent(name):
+        return Probe(present=False)
+    number = {
+        "delay_seconds": facts.number(f"{name}_initial_delay(_seconds|_s)?"),
+        "period_seconds": facts.number(f"{name}_period(_seconds|_s)?"),
+        "failures": facts.number(f"{name}_failure_threshold|{name}_failures"),
+        "timeout_seconds": facts.number(f"{name}_timeout(_seconds|_s)?"),
+    }
+    path = facts.text(f"{name}_(http_get_)?path")
+    budget = facts.number(f"{name}_budget(_seconds|_s)?|{name}_(seconds|total_seconds)")
+    if budget is not None:
+        return Probe(period_seconds=1, failures=budget, path=path)
+    said = {key: value for key, value in number.items() if value is not None}
+    return Probe(path=path, **said) if said or path or facts.flag(name) else None  # type: ignore[arg-type]
+
+
+def _volumes(facts: Facts) -> Iterator[Volume]:
+    kind = (facts.text("(model_|cache_|data_)?volume(_type|_kind)?") or "").replace("_", "").lower()
+    mount = facts.text("(volume_|pvc_|model_|data_)?mount(_path)?s?")
+    size = facts.size("empty_?dir(_size_?limit|_limit)")
+    shared = facts.find("(dev_)?shm(_size)?(_limit)?(_g[bi]b?|_m[bi]b?)?|shared_memory(_g[bi]b?|_m[bi]b?)?|shm_volume")
+    if kind.startswith("hostpath"):
+        yield Volume("hostPath", mount, owner=facts.text("(.*_)?owner"))
+    elif mount:
+        yield Volume("claim" if "empty" not in kind else "emptyDir", mount.split(",")[0].strip())
+    if size is not None:
+        yield Volume("emptyDir", None, size)
+    if shared is not None:
+        default = is_absent(shared[1]) or re.match("default|container default", str(shared[1]))
+        yield Volume("memory", SHARED_MEMORY, 64 * 2.0**20 if default else size_of(shared[0], shared[1], min))
+
+
+def _cache_folder(facts: Facts) -> str | None:
+    said = facts.text("(hf_|model_|download_|weights_)?(cache|download)_?(dir|folder|path|home)?|hf_home|hf_hub_cache")
+    if said is None:
+        return None
+    path = re.search(r"[~/][\w./~-]*", said)
+    if path:
+        return path[0]
+    return "~/.cache/huggingface" if said == "" or re.search("default|home", said, re.IGNORECASE) else None
+
+
+def _sides(facts: Facts) -> Iterator[SideContainer]:
+    named = facts.text("component|side_?container|container_name")
+    limit = rf"({SIDES})_(memory_)?limit(_g[bi]b?|_m[bi]b?)?|memory_limit(_g[bi]b?|_m[bi]b?)?"
+    found = facts.find(limit)
+    if found is None or not (named or found[0] != "memory_limit"):
+        return
+    default = "default" in str(found[1]).lower()
+    name = named or re.sub(r"_?(memory_)?limit.*", "", found[0]).replace("_", " ") or "server"
+    needed = facts.size("(memory_)?(needed|measured|used|peak)(_memory)?(_g[bi]b?|_m[bi]b?)?")
+    yield SideContainer(name, None if default else size_of(found[0], found[1], min), default or None, needed)
+
+
+def _tolerations(facts: Facts) -> tuple | None:  # type: ignore[type-arg]
+    found = facts.find("(pod_)?tolerations?")
+    return None if found is None else taints_of(found[1])
+
+
+def _selector(facts: Facts) -> dict[str, str] | None:
+    found = facts.find("(pod_)?node_?selectors?|node_affinity|label_selector")
+    return None if found is None or not words_of(found[1]) else pairs_of(found[1])

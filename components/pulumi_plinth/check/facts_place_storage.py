@@ -1,0 +1,134 @@
+"""Reads facts about weights, claims, buckets, downloads and the choice of a runtime. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from pulumi_plinth.check.facts_place_words import Facts, is_absent, number_of, version_of, words_of
+from pulumi_plinth.check.place_storage import Bucket, Claim, Download, RuntimeChoice, Runtimes, Weights
+
+FORMATS = {
+    "safetensors": r"safetensors", "bin": r"\.bin\b|pytorch|\bbin\b|pickle", "gguf": r"gguf", "pt": r"\.pth?\b",
+}  # fmt: skip
+MODES = {"rwo": "ReadWriteOnce", "rox": "ReadOnlyMany", "rwx": "ReadWriteMany", "rwop": "ReadWriteOncePod"}
+SIZES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([MBT])?\s*(?:to|-|\.\.)\s*(\d+(?:\.\d+)?)\s*([MBT])\b.*", re.IGNORECASE)
+SIZE_UNITS = {"M": 1e6, "B": 1e9, "T": 1e12}
+DIFFERENCES = {
+    "version": r"(another|other|different|older|newer)\b[^,;]*version",
+    "architecture": r"(another|other|different)\b[^,;]*architecture",
+    "quantization": r"(another|other|different|no)\b[^,;]*quanti[sz]ation",
+    "format": r"(another|other|different)\b[^,;]*format",
+}
+
+
+def read_weights(facts: Facts) -> Weights:
+    """Read what is said of the model's files."""
+    files = [*(facts.words("(repo_|model_|remaining_)?files") or ()), *(facts.words("repo_weights") or ())]
+    said = " ".join((*files, facts.text("(weights?_|checkpoint_|model_)?format") or ""))
+    size = facts.size(
+        "(model_|checkpoint_)?(weights?|checkpoint|model_size|weights?_size|model_bytes)(_g[bi]b?|_bytes|_tb)?"
+    )
+    model = facts.text("model(_size)?") or ""
+    return Weights(
+        byte_count=size or None,
+        formats=tuple(name for name, pattern in FORMATS.items() if re.search(pattern, said, re.IGNORECASE)),
+        files=tuple(word for text in files for word in text.split() if re.search(r"\.\w+$", word)),
+        large=True if re.fullmatch(r"(very )?(large|big|huge)\b.*", model.strip(), re.IGNORECASE) else None,
+    )
+
+
+def read_claim(facts: Facts) -> Claim:
+    """Read the persistent volume."""
+    modes = facts.words("(pvc_|volume_|claim_)?access_?modes?") or ()
+    users = facts.number("(mounted_by|pods|consumers|users|workloads|pods_on_claim|mounting_pods)", max)
+    affinity = facts.find("(pod_)?(co_?loc.*|affinity|same_node)")
+    return Claim(
+        modes=tuple(MODES.get(mode.strip().lower(), mode.strip()) for word in modes for mode in word.split(",")),
+        users=users or facts.number("replicas|replica_count", max),
+        same_node=None if affinity is None else not is_absent(affinity[1]),
+        storage_class=facts.text("storage_class(_name)?"),
+        size_bytes=facts.size(
+            "(pvc|claim|volume|storage|persistent_volume)(_size|_request|_storage)?(_g[bi]b?|_bytes)?"
+        ),
+    )
+
+
+def read_bucket(facts: Facts) -> Bucket:
+    """Read the object storage."""
+    region = facts.text("(region_(option|parsed|setting|flag)|(client|signing|aws|s3)_(default_)?region)")
+    home = facts.text("endpoint_region|bucket_region") or ""
+    policy = facts.find("(service_|iam_)?polic(y|ies)")
+    style = facts.text("(s3_)?addressing(_style)?|url_style|path_style(_access)?|force_path_style")
+    return Bucket(
+        tier=facts.text("(storage|bucket|object)_tier"),
+        endpoint=facts.text("(s3_|bucket_|storage_)?endpoint(_url)?"),
+        endpoint_region=home if re.fullmatch(r"[a-z]+(-[a-z]+)+-\d", home) else None,
+        home=None if not home else not re.search(r"\b(not|outside|other|another)\b", home),
+        client_region=region,
+        operation=facts.text("operation|action"),
+        service_policy=None if policy is None else not _missing(policy[1]),
+        path_style=None if style is None else bool(re.search("path|true", style)) and "false" not in style,
+    )
+
+
+def read_download(facts: Facts) -> Download:
+    """Read how the weights come."""
+    deadline = facts.find("(download(er)?|transfer|stall)_(timeout|deadline)(_seconds|_s)?")
+    start = facts.find(
+        "initial_delay(_seconds|_s)?|(start|startup|ready|readiness)_(timeout|deadline|budget)(_seconds|_s)?"
+    )
+    return Download(
+        revision=facts.text("(model_)?revision|looked_up(_revision)?"),
+        cached_revision=facts.text("cached_revision|cache(d)?_(at|commit|ref)"),
+        offline=facts.flag("(hf_hub_|transformers_|hf_)?offline(_mode)?"),
+        ignore=facts.words("ignore(d)?_(patterns|files)|exclude(_patterns)?") or (),
+        allow=facts.words("allow(ed)?_patterns|include(_patterns)?") or (),
+        deadline_seconds=None if deadline is None else number_of(deadline[1], min),
+        start_seconds=None if start is None else _granted(start[1]),
+    )
+
+
+def read_runtimes(facts: Facts) -> Runtimes:
+    """Read which runtimes are on offer for the model."""
+    choices = tuple(
+        _choice(key, ", ".join(words_of(value)), facts)
+        for key, value in facts.each(r"(serving_)?runtime(_[a-z]|_?\d+|_first|_second)?(_size(_range)?|_range)?")
+    )
+    model = facts.text("model(_size|_parameters?|_params)?") or ""
+    low, high = _sizes(model) or _one_size(model)
+    return Runtimes(choices, low, high, facts.text("model_(format|framework)(_version)?"))
+
+
+def _missing(value: object) -> bool:
+    return is_absent(value) or value is False
+
+
+def _granted(value: object) -> float | None:
+    return 0.0 if "default" in str(value).lower() else number_of(value, min)
+
+
+def _choice(key: str, said: str, facts: Facts) -> RuntimeChoice:
+    low, high = _sizes(said) or (None, None)
+    framework = re.search(r"(transformers|tensorrt|vllm|sglang)\W*(\d[\w.]*)", said)
+    return RuntimeChoice(
+        name=key,
+        low=low,
+        high=high,
+        priority=facts.number(f"{key}_priority|priority"),
+        framework=framework[0] if framework and version_of(framework[0]) else None,
+        differs_in=tuple(name for name, pattern in DIFFERENCES.items() if re.search(pattern, said, re.IGNORECASE)),
+    )
+
+
+def _sizes(text: str) -> tuple[float, float] | None:
+    found = SIZES.fullmatch(text)
+    if found is None:
+        return None
+    unit = SIZE_UNITS[found[4].upper()]
+    return float(found[1]) * (SIZE_UNITS[found[2].upper()] if found[2] else unit), float(found[3]) * unit
+
+
+def _one_size(text: str) -> tuple[float | None, float | None]:
+    found = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)([MBT])\b", text)
+    size = float(found[1]) * SIZE_UNITS[found[2]] if found else None
+    return size, size

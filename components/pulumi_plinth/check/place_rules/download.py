@@ -1,0 +1,88 @@
+"""How weights come: revisions, offline caches, patterns, deadlines. Sources stand with each rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from pulumi_plinth.check.core import Verdict, refuse, warn
+from pulumi_plinth.check.subject import Subject
+
+ADDRESS_PARTS = ("resolve", "tree", "blob", "raw", "commit", "commits")
+"""Parts of a hub's addresses that stand before the revision."""
+
+WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
+
+
+def address_as_revision(subject: Subject) -> Iterator[Verdict]:
+    """Refuse pieces of an address: resolve/ and tree/ belong to no revision (vllm-project/vllm#5415)."""
+    revision = subject.place.download.revision or ""
+    part, slash, rest = revision.partition("/")
+    if (slash and part in ADDRESS_PARTS) or "://" in revision:
+        right = rest if slash and part in ADDRESS_PARTS else revision.rpartition("/")[2]
+        yield refuse(
+            "revision-is-address",
+            "--revision",
+            f"'{revision}' is a piece of a browser's address",
+            f"write '{right}': a branch, tag or commit",
+        )
+
+
+def offline_revision(subject: Subject) -> Iterator[Verdict]:
+    """Refuse names that the cache does not hold: offline nothing else resolves (oumi-ai/oumi#2523)."""
+    download = subject.place.download
+    cached, sought = download.cached_revision, download.revision or "main"
+    if download.offline and cached and cached != sought:
+        yield refuse(
+            "offline-revision",
+            "--revision",
+            f"the cache was filled at {cached} and offline '{sought}' is looked up, which it does not hold",
+            "give the loader the revision that the downloader was given",
+        )
+
+
+def kept_files(subject: Subject) -> Iterator[Verdict]:
+    """Demand weights among the files that the patterns leave (kubeflow/trainer#3909)."""
+    download, weights = subject.place.download, subject.place.weights
+    if not weights.files or not (download.ignore or download.allow):
+        return
+    kept = [
+        name
+        for name in weights.files
+        if not any(fnmatch(name, pattern) for pattern in download.ignore)
+        and (not download.allow or any(fnmatch(name, pattern) for pattern in download.allow))
+    ]
+    if not any(name.endswith(WEIGHT_ENDINGS) for name in kept):
+        yield refuse(
+            "patterns-drop-weights",
+            "download.ignorePatterns",
+            f"of {', '.join(weights.files)} the patterns leave {', '.join(kept) or 'nothing'}: no weights",
+            "leave out the pattern that drops them, or convert the weights to safetensors first",
+        )
+
+
+def unbounded_download(subject: Subject) -> Iterator[Verdict]:
+    """Warn of a download without bound: a stalled one never ends (kserve/kserve#5611)."""
+    if subject.place.download.deadline_seconds == 0:
+        yield warn(
+            "download-without-deadline",
+            "download.timeout",
+            "nothing bounds the download: when it stalls, the pod stays in Init for hours",
+            "set a deadline for a download that does not move, and retries",
+        )
+
+
+def moving_revision(subject: Subject) -> Iterator[Verdict]:
+    """Refuse adjectives such as 'latest', which are no references of a hub."""
+    revision = subject.place.download.revision or ""
+    if re.fullmatch("latest|newest|current", revision):
+        yield refuse(
+            "revision-unknown",
+            "--revision",
+            f"'{revision}' is neither branch nor commit of a hub by itself",
+            "write main, a tag or, best, a commit of 40 characters",
+        )
+
+
+RULES = (address_as_revision, offline_revision, kept_files, unbounded_download, moving_revision)

@@ -1,0 +1,63 @@
+"""Who may mount and write a volume. Sources stand with each rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pulumi_plinth.check.core import Verdict, refuse
+from pulumi_plinth.check.subject import Subject
+
+BLOCK_CLASSES = (
+    "oci-bv", "oci-bv-encrypted", "gp2", "gp3", "io1", "io2", "standard-rwo", "premium-rwo", "hyperdisk", "pd-",
+    "managed-csi", "managed-premium", "default-disk", "local-path", "ceph-block", "rook-ceph-block", "longhorn-single",
+)  # fmt: skip
+"""Beginnings of storage classes whose volumes are disks: one node at a time."""
+
+
+def single_writer(subject: Subject) -> Iterator[Verdict]:
+    """Refuse pods of whatever workload on many nodes with one ReadWriteOnce volume
+    (nekomeowww/ollama-operator#5, Multi-Attach error).
+    """
+    claim = subject.place.claim
+    shared = {"ReadWriteMany", "ReadOnlyMany"} & set(claim.modes)
+    if not claim.modes or shared or (claim.users or 0) <= 1:
+        return
+    one_pod = "ReadWriteOncePod" in claim.modes
+    one_node = claim.same_node or subject.place.pool.max_nodes == 1 or subject.place.pool.size == 1
+    if one_pod or not one_node:
+        yield refuse(
+            "volume-single-writer",
+            "claim.accessModes",
+            f"{claim.users:g} pods mount a {claim.modes[0]} volume, which attaches to one "
+            f"{'pod' if one_pod else 'node'}",
+            "use ReadWriteMany, give each pod a claim, or keep the pods on one node by affinity",
+        )
+
+
+def shared_block(subject: Subject) -> Iterator[Verdict]:
+    """Refuse disks for ReadWriteMany: the claim stays Pending (Kubernetes: access modes)."""
+    claim = subject.place.claim
+    if "ReadWriteMany" in claim.modes and (claim.storage_class or "").startswith(BLOCK_CLASSES):
+        yield refuse(
+            "shared-block-volume",
+            "claim.storageClassName",
+            f"class {claim.storage_class} makes disks, and ReadWriteMany is asked for",
+            "take a file system class (on OKE fss.csi.oraclecloud.com), or ReadWriteOnce with one pod",
+        )
+
+
+def host_folder(subject: Subject) -> Iterator[Verdict]:
+    """Refuse folders of root for other users: fsGroup is not applied to hostPath (llm-d/llm-d#485)."""
+    container = subject.place.pod.container
+    user = container.user
+    for volume in container.volumes or ():
+        if volume.kind == "hostPath" and volume.owner and user and user not in {volume.owner, "root", "0"}:
+            yield refuse(
+                "host-folder-owner",
+                "pod.volumes.hostPath",
+                f"the folder is {volume.owner}'s and the image runs as {user}; fsGroup does not apply to hostPath",
+                f"change the folder's owner to {user} on the node, or use a claim",
+            )
+
+
+RULES = (single_writer, shared_block, host_folder)

@@ -1,0 +1,88 @@
+"""Where weights come from and lie: claims, buckets, downloads, runtimes that fit them. Values only; None is unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The model's files as far as the place is concerned."""
+
+    byte_count: float | None = None
+    """Bytes of all weights; of 'above N' it is N."""
+    formats: tuple[str, ...] = ()
+    """safetensors, bin, pt, gguf."""
+    files: tuple[str, ...] = ()
+    large: bool | None = None
+    """True: somebody only says that it is large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A persistent volume and everybody who mounts it."""
+
+    modes: tuple[str, ...] = ()
+    """ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod."""
+    users: float | None = None
+    """Pods that mount it, of any workload."""
+    same_node: bool | None = None
+    """Whether an affinity keeps them on one node."""
+    storage_class: str | None = None
+    size_bytes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Object storage behind the weights."""
+
+    tier: str | None = None
+    endpoint: str | None = None
+    endpoint_region: str | None = None
+    home: bool | None = None
+    """False: the endpoint is outside the tenancy's home region."""
+    client_region: str | None = None
+    """Region the client signs with; '' where it is known that none is set."""
+    operation: str | None = None
+    service_policy: bool | None = None
+    """False: the policy for the object storage service itself is known to be missing."""
+    path_style: bool | None = None
+    """False: the client writes the bucket into the host name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """How weights reach the node."""
+
+    revision: str | None = None
+    cached_revision: str | None = None
+    offline: bool | None = None
+    ignore: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deadline_seconds: float | None = None
+    """Bound on a download that does not move; 0 where it is known that there is none."""
+    start_seconds: float | None = None
+    """What a launcher grants from provisioning to ready; 0 where only its default holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeChoice:
+    """One serving runtime that may be picked for the model. Sizes are parameters."""
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+    priority: float | None = None
+    framework: str | None = None
+    differs_in: tuple[str, ...] = ()
+    """What it is known to differ in from the model: version, architecture, format, quantization."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtimes:
+    """The runtimes on offer, and the model's own size in parameters and framework."""
+
+    choices: tuple[RuntimeChoice, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    framework: str | None = None
