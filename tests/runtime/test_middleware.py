@@ -132,6 +132,8 @@ def test_draining(ask):
     [
         ("/metrics", b"secret", 200),
         ("/plinth/probe/v1/completions", b"secret", 200),
+        ("/plinth/probe/v1/embeddings", b"secret", 200),
+        ("/plinth/probe/v1/score", b"secret", 200),
         ("/health", b"secret", 200),
         ("/v1/load_lora_adapter", b"secret", 200),
         ("/metrics", b"wrong", 404),

@@ -14,6 +14,7 @@ from plinth_runtime.contract.base import Document
 
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 
+ModelKind = Literal["generate", "embed", "rerank"]
 
 AdapterRank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]
 """Ranks that the engine has room for; an adapter of rank 20 needs 32."""
@@ -34,6 +35,7 @@ class LaunchModel(Document):
     """The weights to serve and the name clients ask for."""
 
     served_name: str = Field(description="The `model` of API requests.")
+    kind: ModelKind = Field(default="generate", description="What it is made for; decides which routes answer.")
     folder: str = Field(description="Absolute path of the model folder: safetensors, config.json, tokenizer.")
     manifest_digest: str | None = Field(
         default=None,

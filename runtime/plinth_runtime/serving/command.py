@@ -22,7 +22,8 @@ MIDDLEWARE = "plinth_middleware.PlinthMiddleware"
 SOCKETS = "ipc"
 """`RunDir.sockets` from the engine's working directory: a socket's path may have 107 bytes, so it is relative."""
 
-QUIET_PATHS = "/health,/healthz,/metrics,/plinth/probe/v1/completions,/plinth/probe/v1/embeddings"
+PROBE_PATHS = tuple(f"/plinth/probe/v1/{name}" for name in ("completions", "embeddings", "score"))
+QUIET_PATHS = ",".join(("/health", "/healthz", "/metrics", *PROBE_PATHS))
 """Asked for every few seconds: not worth a line in the log."""
 
 FINGERPRINT_DIGITS = 16
@@ -87,6 +88,7 @@ def build_argv(launch: LaunchConfig, paths: Paths) -> tuple[str, ...]:
         "--port", str(api.port),
         "--max-model-len", str(model.max_model_len),
         "--dtype", model.dtype,
+        *(() if model.kind == "generate" else ("--runner", "pooling")),
         *(("--chat-template", paths.chat_template) if model.chat_template else ()),
         "--load-format", "safetensors",  # `auto` falls back to pickles
         "--generation-config", "vllm",  # otherwise the model's repository changes sampling and caps answers

@@ -52,9 +52,11 @@ def probes(model: str) -> list[Question]:
     """List the cheapest requests that need a step of the engine; which one it knows depends on the kind of model."""
     completion = {"model": model, "prompt": "a", "max_tokens": 1, "temperature": 0}
     embedding = {"model": model, "input": "a"}
+    score = {"model": model, "text_1": "a", "text_2": "a"}
     return [
         Question(f"{PROBE_PREFIX}/v1/completions", json.dumps(completion).encode()),
         Question(f"{PROBE_PREFIX}/v1/embeddings", json.dumps(embedding).encode()),
+        Question(f"{PROBE_PREFIX}/v1/score", json.dumps(score).encode()),
     ]
 
 

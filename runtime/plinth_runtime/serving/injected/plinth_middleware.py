@@ -55,7 +55,7 @@ LISTED_PATHS, WORK_PATHS = paths_for(Use.LISTING), paths_for(Use.WORK)
 AGENT_HEADER = b"x-plinth-agent"
 PROBE_PREFIX = "/plinth/probe"
 AGENT_PATHS = {path: path for path in paths_for(Use.INSIDE)} | {
-    f"{PROBE_PREFIX}{path}": path for path in ("/v1/completions", "/v1/embeddings")
+    f"{PROBE_PREFIX}{path}": path for path in ("/v1/completions", "/v1/embeddings", "/v1/score")
 }
 """What the agent may ask for without a key, and what it gets. Its probes have paths of their own so that they can be
 left out of the access log."""
