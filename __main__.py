@@ -12,7 +12,7 @@ from pulumi_plinth.stack import StackSpec
 
 try:
     spec = StackSpec.parse(pulumi.Config("plinth").require_object("stack"))
-    plan = plan_stack(spec, observe(spec, Path(__file__).resolve().parent, pulumi.get_stack()))
+    plan = plan_stack(spec, observe(spec, Path(__file__).resolve().parent, pulumi.get_stack())).deployable()
 except SpecError as error:
     raise pulumi.RunError(str(error)) from None
 

@@ -125,7 +125,7 @@ def plan(stack: str, cwd: Path, as_json: bool) -> None:
 def preview(stack: str, cwd: Path, deployer: str) -> None:
     """Show what `up` would change."""
     workspace, console = _workspace(cwd, stack), _console()
-    workspace.plan()
+    workspace.plan().deployable()
     if _deployer(workspace, deployer, console).preview() is False:
         console.print("no changes")
 
@@ -146,7 +146,7 @@ def up(stack: str, cwd: Path, deployer: str, yes: bool, as_json: bool) -> None:
     from pulumi_plinth.rendering import show_outputs, show_plan
 
     workspace, console = _workspace(cwd, stack), _console(as_json=as_json)
-    show_plan(console, workspace.spec(), workspace.plan())
+    show_plan(console, workspace.spec(), workspace.plan().deployable())
     carrier = _deployer(workspace, deployer, console)
     console.print("preview:")
     if carrier.preview() is False:

@@ -141,11 +141,10 @@ def find_model(name: str) -> Subject:
 
 def _plannable(subject: Subject, name: str) -> Subject:
     """Refuse what is no language model: its memory follows other rules."""
-    card = subject.card
-    if card.adapter is not None:
-        raise PlinthError(f"'{name}' is an adapter; give its base model, {card.adapter.base_model}")
-    if not card.layers or not card.hidden_size:
-        raise PlinthError(f"'{name}' ({card.kind}) has no transformer layers that could be planned for")
+    from pulumi_plinth.fit.subject import unplannable
+
+    if said := unplannable(subject.card):
+        raise PlinthError(f"'{name}' {said[0]}; {said[1]}")
     return subject
 
 

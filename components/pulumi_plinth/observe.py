@@ -18,6 +18,10 @@ from plinth_runtime.contract.rundir import RunDir
 from pulumi_plinth import naming
 from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
 from pulumi_plinth.deployment.local import own_ports
+from pulumi_plinth.fit.market import Market
+from pulumi_plinth.fit.shapes import load_shapes
+from pulumi_plinth.fit.storage import load_unit_prices
+from pulumi_plinth.observe_cards import Cards
 from pulumi_plinth.planner import Facts
 from pulumi_plinth.stack import StackSpec
 from pulumi_plinth.store.plan import plan_store
@@ -36,7 +40,12 @@ def observe(spec: StackSpec, root: Path, stack: str) -> Facts:
         for name, (store, path) in spec.folder_models().items()
     }
     models = {name: observe_model(folder) for name, folder in folders.items()}
-    return Facts(root, stack, _observe_host(spec, root, stack), models, _read_templates(spec, root))
+    host, templates = _observe_host(spec, root, stack), _read_templates(spec, root)
+    known = {facts.folder: facts for facts in models.values()}
+    finder = Cards(spec, root, lambda folder: known.get(folder) or observe_model(folder))
+    cards = {name: finder.find(item) for name, item in spec.on("kubernetes").items() if item.model in spec.models}
+    market = Market(load_shapes(), load_unit_prices()) if cards or spec.shapes else Market()
+    return Facts(root, stack, host, models, templates, cards, market)
 
 
 def observe_model(folder: Path) -> ModelFacts:
@@ -106,12 +115,13 @@ def _read(path: Path, offset: int, length: int) -> bytes:
 
 def _observe_host(spec: StackSpec, root: Path, stack: str) -> HostFacts:
     taken = {}
-    for name, deployment in spec.deployments.items():
+    local = spec.on("local")
+    for name, deployment in local.items():
         own = own_ports(RunDir(naming.run_dir(root, stack, name)))
         for host, port in zip((deployment.host, "127.0.0.1"), deployment.ports, strict=True):
             if port not in own and (holder := _holder(host, port)):
                 taken[port] = holder
-    engines = {deployment.engine for deployment in spec.deployments.values()}
+    engines = {deployment.engine for deployment in local.values()}
     found = {engine: naming.engine_python(root, engine) for engine in engines}
     return HostFacts(
         memory_bytes=psutil.virtual_memory().total,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pulumi_plinth import naming
-from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
+from pulumi_plinth.deployment.facts import CardFacts, HostFacts, ModelFacts
+from pulumi_plinth.deployment.gpu_case import GpuCase
+from pulumi_plinth.deployment.gpu_plan import GpuPlan, plan_gpus
+from pulumi_plinth.deployment.outline import Outline
 from pulumi_plinth.deployment.plan import DeploymentCase, DeploymentPlan, plan_deployment
+from pulumi_plinth.deployment.totals import totals
 from pulumi_plinth.errors import Fault, SpecError
+from pulumi_plinth.fit.market import Market
 from pulumi_plinth.model.describe import described
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import human_gib
@@ -29,21 +34,49 @@ class Facts:
     templates: Mapping[str, str] = field(default_factory=dict)
     """Texts of the chat templates that models name by a file's path, by that path."""
 
+    cards: Mapping[str, CardFacts] = field(default_factory=dict)
+    """Cards of the models that are planned on GPUs, by the name of the deployment."""
+
+    market: Market = field(default_factory=Market)
+    """Shapes and prices; those the stack declares are added by the plan."""
+
 
 @dataclass(frozen=True, slots=True)
 class StackPlan:
-    """The whole stack, decided."""
+    """The whole stack, decided: `deployments` run on this host, `kubernetes` are planned and not deployed yet."""
 
     stores: tuple[StorePlan, ...]
     models: Mapping[str, ModelSpec]
     deployments: tuple[DeploymentPlan, ...]
+    kubernetes: tuple[GpuPlan, ...] = ()
+
+    def outlines(self) -> tuple[Outline, ...]:
+        """Tell every deployment in the same terms, by name."""
+        outlines = [*(plan.outline() for plan in self.deployments), *(plan.outline() for plan in self.kubernetes)]
+        return tuple(sorted(outlines, key=lambda outline: outline.name))
+
+    def deployable(self) -> Self:
+        """Return the plan if all of it can be deployed. Raises SpecError before anything is made."""
+        remedy = "`plinth plan` shows what it takes; to deploy the rest, remove it or write `target: local`"
+        problem = "is not deployed: this release plans kubernetes targets, it does not deploy them yet"
+        faults = [
+            Fault(f"{CONFIG_KEY}.deployments.{plan.name}.target", "kubernetes", problem, remedy)
+            for plan in self.kubernetes
+        ]
+        if faults:
+            raise SpecError(faults)
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """Render for `plinth plan --json`: plain values, reasons included."""
         return {
             "stores": [{"name": store.name, "kind": store.kind, "path": str(store.path)} for store in self.stores],
             "models": [{"name": name, **_model_json(model)} for name, model in self.models.items()],
-            "deployments": [_deployment_json(plan) for plan in self.deployments],
+            "deployments": sorted(
+                [*map(_deployment_json, self.deployments), *(plan.to_json() for plan in self.kubernetes)],
+                key=lambda said: str(said["name"]),
+            ),
+            "totals": asdict(totals(self.outlines())),
         }
 
 
@@ -56,14 +89,16 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
         remedy = "point it at a complete model folder, or restore the files"
         faults.extend(Fault(path, spec.models[name].path, fault, remedy) for fault in model.faults)
     templates = {name: _chat_template(spec, facts, name, faults) for name in spec.folder_models()}
-    cases = [_case(spec, facts, name, templates) for name in sorted(spec.deployments)]
+    cases = [_case(spec, facts, name, templates) for name in sorted(spec.on("local"))]
     plans = [plan for case in cases if (plan := plan_deployment(case, faults)) is not None]
     faults.extend(_memory_faults(plans, facts.host))
+    asked = _gpu_cases(spec, facts, faults)
+    on_gpus = [gpu_plan for gpu_case in asked if (gpu_plan := plan_gpus(gpu_case, faults)) is not None]
     if faults:
         raise SpecError(faults)
     cards = {name: model.card for name, model in facts.models.items()}
     models = {name: described(model, cards.get(name)) for name, model in sorted(spec.models.items())}
-    return StackPlan(stores, models, tuple(plans))
+    return StackPlan(stores, models, tuple(plans), tuple(on_gpus))
 
 
 def _chat_template(spec: StackSpec, facts: Facts, name: str, faults: list[Fault]) -> str | None:
@@ -97,6 +132,14 @@ def _case(spec: StackSpec, facts: Facts, name: str, templates: Mapping[str, str 
         run_dir=naming.run_dir(facts.root, facts.stack, name),
         chat_template=templates[deployment.model],
     )
+
+
+def _gpu_cases(spec: StackSpec, facts: Facts, faults: list[Fault]) -> list[GpuCase]:
+    market = facts.market.with_declared(spec.shapes, f"{CONFIG_KEY}.shapes", faults)
+    return [
+        GpuCase(f"{CONFIG_KEY}.deployments.{name}", name, item, spec.models[item.model], facts.cards[name], market)
+        for name, item in sorted(spec.on("kubernetes").items())
+    ]
 
 
 def _memory_faults(plans: list[DeploymentPlan], host: HostFacts) -> list[Fault]:

@@ -13,6 +13,7 @@ from pulumi_plinth.store.component import ModelStore
 class Platform(pulumi.ComponentResource):
     """Stores, and the deployments that serve models from them.
 
+    Raises SpecError, before anything is registered, for a plan with deployments that this release only plans.
     Outputs, each a map by name of deployment: `endpoints`, `management` and the secret `keys`.
     """
 
@@ -21,6 +22,7 @@ class Platform(pulumi.ComponentResource):
     keys: pulumi.Output[dict[str, str]]
 
     def __init__(self, name: str, plan: StackPlan, opts: pulumi.ResourceOptions | None = None) -> None:
+        plan = plan.deployable()
         super().__init__(naming.PLATFORM, name, {}, opts)
         inside = pulumi.ResourceOptions(parent=self)
         stores = {

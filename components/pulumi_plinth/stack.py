@@ -8,7 +8,9 @@ from typing import Any, Self
 from pydantic import Field, ValidationError
 
 from pulumi_plinth.deployment.spec import DeploymentSpec
+from pulumi_plinth.deployment.targets import misplaced
 from pulumi_plinth.errors import Fault, SpecError, faults_of, unknown_name
+from pulumi_plinth.fit.declared import ShapeName, ShapeSpec
 from pulumi_plinth.model.names import name_faults
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import Label
@@ -25,6 +27,9 @@ class StackSpec(Spec):
     stores: dict[Label, StoreSpec] = Field(default_factory=dict, description="Places that hold weights, by name.")
     models: dict[Label, ModelSpec] = Field(default_factory=dict, description="Models, by name.")
     deployments: dict[Label, DeploymentSpec] = Field(default_factory=dict, description="Servers, by name.")
+    shapes: dict[ShapeName, ShapeSpec] = Field(
+        default_factory=dict, description="Shapes of nodes that no table knows yet, or what you pay for those it knows."
+    )
 
     @classmethod
     def parse(cls, document: Any) -> Self:
@@ -61,27 +66,28 @@ class StackSpec(Spec):
             if model.store is not None and model.store not in stores:
                 yield unknown_name(f"{CONFIG_KEY}.models.{name}.store", model.store, stores)
         for name, deployment in self.deployments.items():
+            path = f"{CONFIG_KEY}.deployments.{name}"
             if deployment.model not in models:
-                yield unknown_name(f"{CONFIG_KEY}.deployments.{name}.model", deployment.model, models)
-            elif deployment.model in self.models and self.models[deployment.model].store is None:
-                external = self.models[deployment.model].serves_as == "external"
-                problem = "has no folder store, which is what the local target serves from"
-                if external:
-                    problem = "is external: its provider serves it, there is nothing to deploy"
-                remedy = "remove the deployment" if external else f"give models.{deployment.model} a store: and a path:"
-                yield Fault(f"{CONFIG_KEY}.deployments.{name}.model", deployment.model, problem, remedy)
+                yield unknown_name(f"{path}.model", deployment.model, models)
+            elif deployment.model in self.models:
+                yield from _model_faults(f"{path}.model", deployment, self.models[deployment.model])
+            yield from misplaced(path, deployment)
         yield from name_faults(self.models, f"{CONFIG_KEY}.models")
         yield from self._port_faults()
 
+    def on(self, target: str) -> dict[str, DeploymentSpec]:
+        """Return the deployments of one target, in the order they are written."""
+        return {name: item for name, item in self.deployments.items() if item.target == target}
+
     def folder_models(self) -> dict[str, tuple[str, str]]:
-        """Return the models that deployments serve from folder stores: name -> (store, path inside it)."""
-        served = {deployment.model for deployment in self.deployments.values()}
+        """Return the models that local deployments serve from folder stores: name -> (store, path inside it)."""
+        served = {deployment.model for deployment in self.on("local").values()}
         models = {name: self.models[name] for name in sorted(served & set(self.models))}
         return {name: (model.store, model.path) for name, model in models.items() if model.store and model.path}
 
     def _port_faults(self) -> Iterator[Fault]:
         owner: dict[int, str] = {}
-        for name, deployment in self.deployments.items():
+        for name, deployment in self.on("local").items():
             for field, port in zip(("port", "managementPort"), deployment.ports, strict=True):
                 path = f"{CONFIG_KEY}.deployments.{name}.{field}"
                 if port > 65535:  # noqa: PLR2004 the largest port there is
@@ -89,3 +95,13 @@ class StackSpec(Spec):
                 elif port in owner:
                     yield Fault(path, port, f"is also the port of {owner[port]}", "give each its own port")
                 owner.setdefault(port, f"deployments.{name}.{field}")
+
+
+def _model_faults(path: str, deployment: DeploymentSpec, model: ModelSpec) -> Iterator[Fault]:
+    """Find models that the deployment's target cannot serve."""
+    if model.serves_as == "external":
+        problem = "is external: its provider serves it, there is nothing to deploy"
+        yield Fault(path, deployment.model, problem, "remove the deployment")
+    elif model.store is None and deployment.target == "local":
+        problem = "has no folder store, which is what the local target serves from"
+        yield Fault(path, deployment.model, problem, f"give models.{deployment.model} a store: and a path:")

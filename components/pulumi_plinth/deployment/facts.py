@@ -35,3 +35,17 @@ class HostFacts:
     memory_bytes: int
     ports_taken: Mapping[int, str] = field(default_factory=dict)
     engines: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What is known of a model that lies somewhere else. `origin` says where the card is from.
+
+    `fault` says what is wrong and what to do about it where there is no card: path below the deployment, problem,
+    remedy.
+    """
+
+    card: ModelCard | None
+    origin: str = ""
+    warnings: tuple[str, ...] = ()
+    fault: tuple[str, str, str] | None = None

@@ -12,12 +12,12 @@ from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.contract.rundir import RunDir
 from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
 from pulumi_plinth.deployment.launch import Decisions, launch_config
+from pulumi_plinth.deployment.lifecycle import lifecycle_faults, lifecycle_reasons
 from pulumi_plinth.deployment.outline import Outline
 from pulumi_plinth.deployment.spec import DeploymentSpec
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Layout, Reason
 from pulumi_plinth.fit.memory import MemoryPlan, engine_memory
-from pulumi_plinth.model.lifecycle import Lifecycle
 from pulumi_plinth.model.names import served_name
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import GIB, human_bytes, human_gib
@@ -79,9 +79,7 @@ class DeploymentPlan:
 def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan | None:
     """Decide one deployment; every fault found is added to `faults`. None: the model itself cannot be described."""
     faults.extend(_port_faults(case))
-    if case.declared.lifecycle.disabled:
-        problem, remedy = "is disabled", "serve another model, or remove its lifecycle.disabled"
-        faults.append(Fault(f"{case.path}.model", case.spec.model, problem, remedy))
+    faults.extend(lifecycle_faults(f"{case.path}.model", case.spec.model, case.declared.lifecycle))
     python = case.host.engines.get(case.spec.engine)
     if python is None:
         remedy = f"run `make engine ENGINE={case.spec.engine}`"
@@ -140,7 +138,7 @@ def _length_faults(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, wa
 
 
 def _reasons(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, launch: LaunchConfig) -> Iterator[Reason]:
-    yield from _lifecycle_reasons(case.declared.lifecycle)
+    yield from lifecycle_reasons(case.declared.lifecycle)
     yield Reason("weights", _weights_reason(case.model, card))
     for line in memory.lines:
         yield Reason(f"memory: {line.part}", f"{human_gib(line.size)}: {line.formula}")
@@ -163,14 +161,6 @@ def _reasons(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, launch: 
         else f"{STARTUP_BASE_SECONDS:.0f} s + {human_bytes(card.weight_bytes)} at 20 MB/s"
     )
     yield Reason("startup limit", f"{timeout:.0f} s: {arithmetic}")
-
-
-def _lifecycle_reasons(lifecycle: Lifecycle) -> Iterator[Reason]:
-    if lifecycle.phase == "DEPRECATED" or lifecycle.deprecation_time:
-        since = f" since {lifecycle.deprecation_time}" if lifecycle.deprecation_time else ""
-        yield Reason("lifecycle", f"WARNING: the model is deprecated{since}")
-    if lifecycle.phase == "EXPERIMENTAL" or lifecycle.experimental:
-        yield Reason("lifecycle", "WARNING: the model is experimental, not meant for production")
 
 
 def _weights_reason(model: ModelFacts, card: ModelCard) -> str:

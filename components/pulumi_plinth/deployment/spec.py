@@ -7,6 +7,16 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from plinth_runtime.contract.launch import Dtype
+from pulumi_plinth.deployment.gpu_spec import (
+    AdaptersSpec,
+    KvCacheDtype,
+    NodeSpec,
+    ParallelSpec,
+    ReplicasSpec,
+    ThroughputSpec,
+)
+from pulumi_plinth.fit.plan import UTILIZATION
+from pulumi_plinth.fit.price import Capacity
 from pulumi_plinth.quantities import GIB, ByteSize, Label, Port, Seconds
 from pulumi_plinth.spec import Spec
 
@@ -23,8 +33,79 @@ class DeploymentSpec(Spec):
     """How a model is served. The deployment's name is its key under `deployments`."""
 
     model: Label = Field(description="The model to serve (a key under `models`). Required.")
-    target: Literal["local"] = Field(
-        default="local", description="Where it runs: `local` is a process on this host, the only target so far."
+    target: Literal["local", "kubernetes"] = Field(
+        default="local",
+        description="Where it runs: `local` is a process on this host; `kubernetes` is planned by `plinth plan` and "
+        "not deployed yet. Default: local, which needs nothing but this host.",
+    )
+    card: str | None = Field(
+        default=None,
+        min_length=1,
+        description="GPUs only: file with the model's card as `plinth card --json` prints it, from the project's root. "
+        "Default: the model's folder, its `configuration`, or the catalogue by its preset, hub id or name.",
+    )
+    shape: str | None = Field(
+        default=None,
+        min_length=1,
+        description="GPUs only: shape of the nodes, a name of `plinth shapes` or of `shapes` in this file. Default: "
+        "the cheapest that fits.",
+    )
+    node: NodeSpec | None = Field(
+        default=None,
+        description="GPUs only: nodes that are there already, instead of a shape. Default: none, nodes are bought.",
+    )
+    shapes: tuple[str, ...] = Field(
+        default=(),
+        description="GPUs only: shapes that may be chosen, by name. Default: Oracle's and those this file declares, "
+        "because prices of others are mostly not established.",
+    )
+    region: str | None = Field(
+        default=None,
+        min_length=1,
+        description="GPUs only: region of the nodes, such as us-chicago-1; which shapes it offers is not checked. "
+        "Default: not said.",
+    )
+    budget: float | None = Field(
+        default=None,
+        gt=0,
+        description="GPUs only: most US dollars an hour for the nodes, at the most replicas. Default: none, the price "
+        "is shown.",
+    )
+    capacity: Capacity = Field(
+        default="on-demand",
+        description="GPUs only: how nodes are bought. preemptible may be taken away at any time, reserved is kept for "
+        "the most replicas. Default: on-demand, what everybody can have.",
+    )
+    replicas: ReplicasSpec = Field(
+        default_factory=ReplicasSpec, description="GPUs only: fewest and most replicas. Default: one, always."
+    )
+    concurrency: int | None = Field(
+        default=None,
+        gt=0,
+        strict=True,
+        description="GPUs only: requests of full length that are served at once at the fewest replicas. Default: one a "
+        "copy, more wait.",
+    )
+    parallel: ParallelSpec = Field(
+        default_factory=ParallelSpec, description="GPUs only: layout of one replica. Default: chosen by stated rules."
+    )
+    gpu_memory_utilization: float = Field(
+        default=UTILIZATION,
+        gt=0,
+        le=1,
+        description="GPUs only: share of a GPU's memory that the engine may take. Default: 0.9, below the engine's own "
+        "0.92, room for what comes late.",
+    )
+    kv_cache_dtype: KvCacheDtype = Field(
+        default="auto", description="GPUs only: number format of the KV cache. Default: as the checkpoint asks."
+    )
+    adapters: AdaptersSpec | None = Field(
+        default=None,
+        description="GPUs only: LoRA adapters on the GPU at once. Default: as many as the model declares, of rank 16.",
+    )
+    tokens_per_second: ThroughputSpec | None = Field(
+        default=None,
+        description="GPUs only: measured throughput of one replica, for the price of tokens. Default: not known.",
     )
     engine: Literal["vllm-cpu"] = Field(
         default="vllm-cpu",
@@ -62,7 +143,8 @@ class DeploymentSpec(Spec):
         default=16,
         gt=0,
         strict=True,
-        description="Requests computed at the same time; more wait. Default: 16, beyond that a CPU only gets slower.",
+        description="Requests computed at the same time; more wait. Default: 16, beyond that a CPU only gets slower; "
+        "on GPUs the engine's own limit for their memory.",
     )
     max_queued_requests: int = Field(
         default=256,

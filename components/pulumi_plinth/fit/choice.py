@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from pulumi_plinth.fit.concurrency import fit_many, in_flight, wish_on
@@ -12,6 +12,7 @@ from pulumi_plinth.fit.plan import Fitted, Refused, Wish
 from pulumi_plinth.fit.price import ONCE, Terms, capacity_misfit, hourly
 from pulumi_plinth.fit.shapes import STATED, Shape
 from pulumi_plinth.fit.sizing import Sizer
+from pulumi_plinth.quantities import GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +36,22 @@ ANY = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One shape, what was planned on it, its price an hour at the most replicas, and why it stands where it does."""
+    """One shape, what was planned on it, its price an hour at the most replicas, and why it stands where it does.
+
+    `rule` names what speaks against it; it is empty when the shape can be taken.
+    """
 
     shape: Shape
     outcome: Fitted | Refused
     usd_per_hour: float | None
     reason: str
-    acceptable: bool = True
+    rule: str = ""
     startup_seconds: int = 0
 
     @property
     def fits(self) -> bool:
         """Whether it can be taken."""
-        return isinstance(self.outcome, Fitted) and self.acceptable
+        return not self.rule
 
 
 def rank(sizer: Sizer, shapes: Iterable[Shape], wish: Wish, limits: Limits = ANY) -> tuple[Option, ...]:
@@ -64,12 +68,13 @@ def weigh(sizer: Sizer, shape: Shape, wish: Wish, limits: Limits = ANY) -> Optio
     nodes = Nodes(shape, limits.nodes)
     outcome = fit_many(sizer, nodes, wish_on(shape, wish, limits.sequences), limits.requests)
     if isinstance(outcome, Refused):
-        return Option(shape, outcome, None, str(outcome.misfits[0]))
+        return Option(shape, outcome, None, str(outcome.misfits[0]), outcome.misfits[0].rule)
     bounds = hourly(shape, outcome.nodes, limits.terms)
     price = bounds[1] if bounds else None
     start = startup_seconds(sizer.card.weight_bytes, shape)
-    if said := _objection(shape, outcome, price, limits):
-        return Option(shape, outcome, price, said, acceptable=False, startup_seconds=start)
+    found = next(_objections(sizer, Taken(shape, outcome, price), limits), None)
+    if found is not None:
+        return Option(shape, outcome, price, found[1], found[0], start)
     reason = "cheapest of what fits" if price is not None else "fits, no price is established"
     return Option(shape, outcome, price, reason, startup_seconds=start)
 
@@ -88,18 +93,30 @@ def _allowed(shape: Shape, limits: Limits) -> bool:
     return not limits.allowed or shape.name in limits.allowed
 
 
-def _objection(shape: Shape, fitted: Fitted, price: float | None, limits: Limits) -> str | None:
-    """Say why a shape that has room cannot be taken."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A shape whose GPUs have room, as it would be taken."""
+
+    shape: Shape
+    fitted: Fitted
+    price: float | None
+
+
+def _objections(sizer: Sizer, taken: Taken, limits: Limits) -> Iterator[tuple[str, str]]:
+    """Yield what speaks against a shape whose GPUs have room: the rule's name and a sentence."""
+    shape, fitted, price, budget = taken.shape, taken.fitted, taken.price, limits.usd_per_hour
     if said := capacity_misfit(shape, limits.terms.capacity):
-        return said
-    if price is not None and limits.usd_per_hour is not None and price > limits.usd_per_hour:
-        return f"over the budget: ${price:.2f} an hour of ${limits.usd_per_hour:.2f}"
-    if price is None and limits.usd_per_hour is not None and shape.provider not in STATED:
-        return f"no price is established, so nobody knows whether ${limits.usd_per_hour:.2f} an hour is enough"
+        yield "capacity", said
+    host = node_needs(sizer.card.weight_bytes, min(fitted.layout.gpus, shape.gpus)).memory_bytes
+    if shape.ram_gb is not None and host > shape.ram_gb * 1e9:
+        yield "host-memory", f"{host / GIB:.1f} GiB of host memory are needed on a node, it has {shape.ram_gb:g} GB"
     if limits.requests and (served := in_flight(fitted)) < limits.requests:
         length = f"{fitted.max_model_len:,} tokens"
-        return f"serves {served} requests of {length} at once in a replica, {limits.requests} are wanted"
-    return None
+        yield "concurrency", f"serves {served} requests of {length} at once in a replica, {limits.requests} are wanted"
+    if budget is not None and price is not None and price > budget:
+        yield "budget", f"over the budget: ${price:.2f} an hour of ${budget:.2f}"
+    if budget is not None and price is None and shape.provider not in STATED:
+        yield "budget", f"no price is established, so nobody knows whether ${budget:.2f} an hour is enough"
 
 
 def _slow(option: Option) -> bool:

@@ -1,0 +1,59 @@
+"""What all deployments of a stack need and cost together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pulumi_plinth.deployment.outline import Outline
+from pulumi_plinth.fit.price import Price
+
+Bounds = tuple[float, float]
+"""At the fewest and at the most replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the deployments on nodes that are bought; US dollars.
+
+    `per_hour` and `per_month` are those of the nodes. `unpriced` are the deployments without an established price,
+    whose nodes are counted and whose dollars are not.
+    """
+
+    gpus: tuple[int, int]
+    nodes: Mapping[str, tuple[int, int]]
+    per_hour: Bounds
+    per_month: Bounds
+    storage_per_month: Bounds
+    unpriced: tuple[str, ...]
+
+
+def totals(outlines: Iterable[Outline]) -> Totals:
+    """Add up."""
+    bought = [outline for outline in outlines if outline.gpus]
+    prices = [outline.price for outline in bought if outline.price]
+    nodes: dict[str, tuple[int, int]] = {}
+    for outline in bought:
+        least, most = nodes.get(outline.place, (0, 0))
+        replicas = outline.replicas
+        nodes[outline.place] = (least + outline.nodes * replicas.least, most + outline.nodes * replicas.most)
+    return Totals(
+        gpus=(
+            sum(outline.gpus * outline.replicas.least for outline in bought),
+            sum(outline.gpus * outline.replicas.most for outline in bought),
+        ),
+        nodes=dict(sorted(nodes.items())),
+        per_hour=_sum(price.per_hour for price in prices),
+        per_month=_sum(price.per_month for price in prices),
+        storage_per_month=_sum(map(_storage, prices)),
+        unpriced=tuple(outline.name for outline in bought if outline.price is None),
+    )
+
+
+def _storage(price: Price) -> Bounds:
+    return price.storage_per_month or (0.0, 0.0)
+
+
+def _sum(bounds: Iterable[Bounds]) -> Bounds:
+    pairs = list(bounds)
+    return round(sum(pair[0] for pair in pairs), 2), round(sum(pair[1] for pair in pairs), 2)

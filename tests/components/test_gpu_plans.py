@@ -1,0 +1,408 @@
+"""Deployments on nodes with GPUs: what is planned, why, and what is refused."""
+
+import copy
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
+from pulumi_plinth.deployment.gpu_spec import AdaptersSpec, NodeSpec, ParallelSpec, ReplicasSpec, ThroughputSpec
+from pulumi_plinth.deployment.spec import DeploymentSpec
+from pulumi_plinth.deployment.targets import LOCAL_ONLY
+from pulumi_plinth.errors import SpecError
+from pulumi_plinth.fit.declared import ShapeSpec
+from pulumi_plinth.fit.market import Market
+from pulumi_plinth.fit.shapes import load_shapes
+from pulumi_plinth.fit.storage import load_unit_prices
+from pulumi_plinth.model.catalogue import load_catalogue
+from pulumi_plinth.observe_cards import Cards
+from pulumi_plinth.planner import Facts, plan_stack
+from pulumi_plinth.quantities import GIB
+from pulumi_plinth.stack import StackSpec
+
+DOCUMENT = {
+    "models": {"qwen": {"preset": {"name": "qwen3-8b"}}},
+    "deployments": {"chat": {"model": "qwen", "target": "kubernetes", "maxModelLen": 8192}},
+}
+HOST = HostFacts(memory_bytes=24 * GIB)
+
+
+@pytest.fixture(scope="module")
+def market():
+    """Shapes and prices as shipped."""
+    return Market(load_shapes(), load_unit_prices())
+
+
+@pytest.fixture(scope="module")
+def catalogue():
+    """The catalogue as shipped."""
+    return load_catalogue()
+
+
+@pytest.fixture
+def gpus(market, catalogue, tmp_path):
+    """Plan a document whose models are found as `plinth plan` finds them."""
+
+    def do(document, root=tmp_path):
+        spec = StackSpec.parse(copy.deepcopy(document))
+        empty = ModelFacts(root, None, ("there is no model",))
+        finder = Cards(spec, root, lambda _: empty, lambda: catalogue)
+        cards = {name: finder.find(item) for name, item in spec.on("kubernetes").items()}
+        return plan_stack(spec, Facts(Path("/srv"), "local", HOST, {}, cards=cards, market=market))
+
+    return do
+
+
+@pytest.fixture
+def refused(gpus):
+    """Plan what must be refused; the reasons as text."""
+
+    def do(document):
+        with pytest.raises(SpecError) as caught:
+            gpus(document)
+        return [str(fault) for fault in caught.value.faults]
+
+    return do
+
+
+def changed(deployment=None, **parts):
+    """The document with other fields of the deployment, and other parts."""
+    document = copy.deepcopy(DOCUMENT) | copy.deepcopy(parts)
+    document["deployments"]["chat"] |= deployment or {}
+    return document
+
+
+def said(plan, name="chat"):
+    """What JSON says of one deployment."""
+    return next(item for item in plan.to_json()["deployments"] if item["name"] == name)
+
+
+def reason(plan, subject):
+    """The text of the first reason about a subject."""
+    return next(item["text"] for item in said(plan)["reasons"] if item["subject"] == subject)
+
+
+def test_the_cheapest_shape_is_taken_and_everything_is_said(gpus):
+    """An A10 for two dollars; the parts sum to what the engine may take; every other shape has a reason."""
+    plan = gpus(DOCUMENT)
+    found = said(plan)
+    assert (found["target"], found["shape"]["name"]) == ("kubernetes", "VM.GPU.A10.1")
+    assert (found["gpus"], found["nodes"], found["max_model_len"]) == (1, 1, 8192)
+    assert found["price"]["per_hour"] == (2.0, 2.0)
+    assert sum(part["bytes"] for part in found["memory"]) == found["memory_bytes"]
+    assert found["memory_bytes"] == int(found["offered_bytes"] * 0.9)
+    assert len(found["alternatives"]) == 32
+    assert all(option["reason"] for option in found["alternatives"])
+    assert "catalogue row 'qwen3-8b'" in reason(plan, "card")
+    assert "launch" not in found
+    assert found["arguments"][:2] == ["--served-model-name=qwen", "--max-model-len=8192"]
+    assert json.loads(json.dumps(plan.to_json()))
+
+
+@pytest.mark.parametrize(
+    ("change", "shape"),
+    [
+        ({"shape": "BM.GPU.H100.8"}, "BM.GPU.H100.8"),
+        ({"shapes": ["BM.GPU.H100.8", "VM.GPU.A10.2"]}, "VM.GPU.A10.2"),
+        ({"node": {"gpus": 2, "gpuMemory": "40Gi", "gpu": "a100"}}, "2x40GiB"),
+        ({"concurrency": 16}, "VM.GPU.L40S.1"),
+        ({"capacity": "preemptible", "budget": 1.5}, "VM.GPU.A10.1"),
+        ({"maxModelLen": 40_960}, "VM.GPU.L40S.1"),
+    ],
+)
+def test_what_is_said_about_nodes_narrows_the_choice(gpus, change, shape):
+    """A shape, a list, nodes as they stand, requests at once, a budget."""
+    assert said(gpus(changed(change)))["shape"]["name"] == shape
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"shape": "BM.GPU.H10.8"}, "H10.8\" is no shape that is known; did you mean 'BM.GPU.H100.8'"),
+        ({"shapes": ["x"]}, 'chat.shapes.0: "x" is no shape that is known; see `plinth shapes`, or declare it'),
+        ({"shape": "VM.GPU.A10.1", "node": {"gpuMemory": "80Gi"}}, "chat.shape: stands beside node; say one of"),
+        ({"budget": 1}, "budget: 1.0 fits none of 33 shapes (VM.GPU.A10.1: over the budget: $2.00 an"),
+        ({"shape": "VM.GPU.A10.1", "budget": 1}, "chat.budget: 1.0 over the budget: $2.00 an hour of $1.00; write"),
+        ({"shape": "VM.GPU.A10.1", "parallel": {"tensor": 3}}, "chat.parallel.tensor: 3 32 attention heads cannot be"),
+        ({"shape": "VM.GPU.A10.1", "parallel": {"pipeline": 40}}, "chat.parallel.pipeline: 40 36 layers do not make"),
+        ({"parallel": {"expert": 2}}, "chat.parallel.expert: 2 the model has no experts"),
+        ({"maxModelLen": 50_000}, "chat.maxModelLen: 50000 50,000 tokens are longer than the 40,960"),
+        ({"node": {"gpuMemory": "8Gi", "count": 1}}, 'chat.node: {"gpuMemory": 8589934592, "count": 1} '),
+        ({"shape": "BM.GPU.H100.8", "capacity": "preemptible"}, 'chat.capacity: "preemptible" preemptible'),
+        ({"shape": "VM.GPU.A10.1", "concurrency": 9}, "chat.concurrency: 9 serves 2 requests of 8,192 tokens at once"),
+        ({"shape": "VM.GPU.A10.1", "kvCacheDtype": "fp8_e4m3"}, 'chat.kvCacheDtype: "fp8_e4m3" an e4m3 cache needs'),
+        ({"port": 8000}, "chat.port: has no meaning for the target kubernetes: a pod has ports of its own; remove it"),
+        ({"dtype": "float32"}, 'chat.dtype: "float32" is planned for on CPUs only'),
+        ({"engineArgs": ["--tensor-parallel-size=2"]}, '--tensor-parallel-size=2" contradicts the plan; use parallel'),
+        ({"replicas": {"min": 3, "max": 2}}, "has max 2 below min 3; write a max of at least 3"),
+        ({"adapters": {"count": 1, "rank": 7}}, "adapters.rank: 7 is not known here; write 1, 8, 16"),
+        ({"card": "none.json"}, 'chat.card: "none.json" names'),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_refused_where_it_stands(refused, change, expected):
+    """Path, value, what is wrong, what to write."""
+    found = refused(changed(change))
+    assert any(expected in fault for fault in found), found
+
+
+@pytest.mark.parametrize("field", ["shape", "node", "budget", "region", "capacity", "card"])
+def test_fields_for_gpus_mean_nothing_on_this_host(document, field):
+    """They are refused with their path, not ignored."""
+    values = {"node": {"gpuMemory": "1Gi"}, "budget": 3, "capacity": "reserved"}
+    document["deployments"]["chat"][field] = values.get(field, "x")
+    with pytest.raises(SpecError, match=rf"chat\.{field}: has no meaning for the target local; remove it, or write"):
+        StackSpec.parse(document)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ({"preset": {"name": "qwen3-8b"}}, "catalogue row 'qwen3-8b' by 'qwen3-8b'"),
+        ({"storage": {"uri": "hf://Qwen/Qwen3-8B@main"}}, "catalogue row 'qwen3-8b' by 'Qwen/Qwen3-8B'"),
+        ({"storage": {"uri": "oci://models/q"}, "technicalName": "qwen3-8b"}, "catalogue row 'qwen3-8b'"),
+    ],
+)
+def test_the_card_is_found_by_name(gpus, model, expected):
+    """No folder is needed: preset, hub id and technical name lead to the catalogue, and the reason says which."""
+    assert expected in reason(gpus(changed(models={"qwen": model})), "card")
+
+
+def test_the_card_may_be_a_file_or_a_configuration(gpus, refused, tmp_path):
+    """A card as printed, or config.json with the number of weights."""
+    plan = gpus(DOCUMENT)
+    card = Cards(StackSpec.parse(DOCUMENT), tmp_path, None).find(StackSpec.parse(DOCUMENT).deployments["chat"]).card
+    (tmp_path / "card.json").write_text(card.model_dump_json())
+    by_file = gpus(changed({"card": "card.json"}))
+    assert said(by_file)["memory"] == said(plan)["memory"]
+    assert "card.json" in reason(by_file, "card")
+    config = {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 16, "hidden_size": 2048,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128_256, "intermediate_size": 8192,
+        "max_position_embeddings": 131_072, "torch_dtype": "bfloat16", "tie_word_embeddings": True,
+    }  # fmt: skip
+    model = {"storage": {"uri": "oci://models/own"}, "configuration": config, "parameterSize": "1.24B"}
+    assert "`configuration`" in reason(gpus(changed(models={"qwen": model})), "card")
+    del model["parameterSize"]
+    assert "add `parameterSize:`" in refused(changed(models={"qwen": model}))[0]
+    unknown = {"storage": {"uri": "hf://nobody/nothing"}}
+    assert "the catalogue knows neither of nobody/nothing, qwen" in refused(changed(models={"qwen": unknown}))[0]
+
+
+def test_an_explicit_layout_wins(gpus):
+    """Four GPUs a copy although one would do."""
+    found = said(gpus(changed({"shape": "BM.GPU.H100.8", "parallel": {"tensor": 4}})))
+    assert found["parallel"] == {"tensor": 4, "pipeline": 1, "data": 2, "expert": 1}
+    assert "--tensor-parallel-size=4" in found["arguments"]
+
+
+def test_replicas_and_throughput_are_priced(gpus):
+    """Two dollars a replica; 500 tokens a second are 1.8 million an hour."""
+    throughput = {"value": 500, "source": "our benchmark of June"}
+    plan = gpus(changed({"replicas": {"min": 0, "max": 3}, "tokensPerSecond": throughput}))
+    price = said(plan)["price"]
+    assert (price["per_hour"], price["per_month"]) == ((0.0, 6.0), (0.0, 4380.0))
+    assert price["per_million_tokens"] == pytest.approx(1.1111)
+    assert "our benchmark of June" in reason(plan, "price")
+    assert said(gpus(DOCUMENT))["price"]["per_million_tokens"] is None
+
+
+def test_declared_shapes_can_be_used_by_name(gpus, refused):
+    """A new shape is a candidate; what is known must not be declared otherwise, except the price paid."""
+    rack = {"gpu": "H100", "gpus": 2, "gpuMemory": "80Gi", "pricePerGpuHour": 0.5, "source": "our rack"}
+    plan = gpus(changed(shapes={"rack": rack}))
+    assert said(plan)["shape"]["name"] == "rack"
+    assert said(plan)["shape"]["capability"] == (9, 0)
+    assert said(plan)["price"]["per_hour"] == (1.0, 1.0)
+    known = {"VM.GPU.A10.1": {"gpus": 2, "gpuMemory": "24Gi", "rdma": True}}
+    faults = refused(changed(shapes=known))
+    assert any(
+        "shapes.VM.GPU.A10.1.gpus: 2 differs from what is known of VM.GPU.A10.1: 1 " in fault for fault in faults
+    )
+    assert any("rdma: true differs from what is known of VM.GPU.A10.1: false" in fault for fault in faults)
+    assert len(faults) == 2
+    cheap = gpus(changed(shapes={"VM.GPU.A10.1": {"pricePerGpuHour": 1.27}}))
+    assert said(cheap)["price"]["per_hour"] == (1.27, 1.27)
+    small = changed({"shape": "rack"}, shapes={"rack": rack | {"ram": "8Gi"}})
+    assert "GiB of host memory are needed on a node, it has 8.58993 GB; take nodes with more" in refused(small)[0]
+    old = changed({"shape": "rack"}, shapes={"rack": rack | {"gpu": "V100"}})
+    assert "compute capability 7.0 is below 7.5" in refused(old)[0]
+    assert "rack.gpuMemory: is missing" in refused(changed(shapes={"rack": {"gpu": "H100", "gpus": 1}}))[0]
+
+
+def test_nothing_is_deployed_of_what_is_only_planned(gpus):
+    """Preview and up refuse before anything is made; the plan itself is good."""
+    with pytest.raises(SpecError, match="this release plans kubernetes targets, it does not deploy them yet"):
+        gpus(DOCUMENT).deployable()
+
+
+def test_totals_add_up(gpus):
+    """GPUs, nodes by shape and dollars over all deployments, at the fewest and at the most replicas."""
+    document = changed({"replicas": {"min": 1, "max": 2}})
+    document["deployments"]["large"] = {"model": "qwen", "target": "kubernetes", "shape": "BM.GPU.H100.8"}
+    document["deployments"]["own"] = {"model": "qwen", "target": "kubernetes", "node": {"gpuMemory": "80Gi"}}
+    plan = gpus(document)
+    total, parts = plan.to_json()["totals"], plan.to_json()["deployments"]
+    assert total["gpus"] == (1 + 8 + 1, 2 + 8 + 1)
+    assert total["nodes"] == {"1x80GiB": (1, 1), "BM.GPU.H100.8": (1, 1), "VM.GPU.A10.1": (1, 2)}
+    assert total["per_hour"] == (82.0, 84.0)
+    assert total["unpriced"] == ("own",)
+    priced = [part["price"]["storage_per_month"] for part in parts if part["price"]]
+    assert total["storage_per_month"] == tuple(pytest.approx(sum(bounds)) for bounds in zip(*priced, strict=True))
+
+
+OTHER = {
+    "model": "other",
+    "card": "card.json",
+    "shape": "VM.GPU.L40S.1",
+    "node": {"gpuMemory": "80Gi"},
+    "shapes": ["VM.GPU.L40S.1", "VM.GPU.L40S.2"],
+    "region": "us-chicago-1",
+    "budget": 2.5,
+    "capacity": "reserved",
+    "replicas": {"max": 2},
+    "concurrency": 8,
+    "parallel": {"tensor": 2},
+    "gpuMemoryUtilization": 0.95,
+    "kvCacheDtype": "fp8_e5m2",
+    "adapters": {"count": 2},
+    "tokensPerSecond": {"value": 100, "source": "a benchmark"},
+    "maxModelLen": 4096,
+    "maxNumSeqs": 32,
+    "dtype": "float16",
+    "startupTimeout": "9m",
+    "engineArgs": ["--seed=1"],
+    "environment": {"A": "b"},
+}
+"""Another value for every field that deployments on GPUs have."""
+PARTS = {
+    "node": {"gpus": 2, "gpu": "H100", "count": 2, "gpuMemory": "90Gi"},
+    "parallel": {"tensor": 2, "pipeline": 2, "data": 1, "expert": 8},
+    "replicas": {"min": 3, "max": 3},
+    "adapters": {"count": 2, "rank": 32},
+    "tokensPerSecond": {"value": 100, "source": "another"},
+}
+"""Another value for every field of the parts."""
+STARTS = {
+    "node": {"node": {"gpuMemory": "80Gi"}},
+    "parallel": {"shape": "BM.GPU.H100.8"},
+    "adapters": {"adapters": {"count": 1}},
+    "tokensPerSecond": {"tokensPerSecond": {"value": 50, "source": "a benchmark"}},
+}
+"""What stands there before a field of a part is changed."""
+
+
+@pytest.mark.parametrize(
+    "field", [field.alias for name, field in DeploymentSpec.model_fields.items() if name not in {"target", *LOCAL_ONLY}]
+)
+def test_every_field_matters(gpus, tmp_path, field):
+    """Changing any field of a deployment on GPUs changes its plan: a field that does nothing is a bug."""
+    document = changed(models={**DOCUMENT["models"], "other": {"preset": {"name": "phi-4"}}})
+    other = StackSpec.parse(changed({"model": "other"}, models=document["models"]))
+    (tmp_path / "card.json").write_text(
+        Cards(other, tmp_path, None).find(other.deployments["chat"]).card.model_dump_json()
+    )
+    before = gpus(document).to_json()
+    document["deployments"]["chat"][field] = OTHER[field]
+    assert gpus(document).to_json() != before
+
+
+def test_every_part_has_a_row_for_each_field():
+    """The table above leaves nothing out."""
+    specs = {"node": NodeSpec, "parallel": ParallelSpec, "replicas": ReplicasSpec, "adapters": AdaptersSpec}
+    specs["tokensPerSecond"] = ThroughputSpec
+    for part, spec in specs.items():
+        assert set(PARTS[part]) == {field.alias for field in spec.model_fields.values()}
+
+
+@pytest.mark.parametrize(("part", "field"), [(part, field) for part, fields in PARTS.items() for field in fields])
+def test_every_field_of_a_part_matters(gpus, part, field):
+    """The same one level down."""
+    experts = {"qwen": {"preset": {"name": "qwen3-30b-a3b"}}}
+    document = changed(STARTS.get(part), models=experts if field == "expert" else DOCUMENT["models"])
+    if field == "expert":
+        document["deployments"]["chat"]["parallel"] = {"tensor": 4, "data": 2}
+    before = gpus(document).to_json()
+    document["deployments"]["chat"].setdefault(part, {})[field] = PARTS[part][field]
+    assert gpus(document).to_json() != before
+
+
+SHAPE = {"gpu": "H100", "gpus": 2, "gpuMemory": "80Gi"}
+OTHER_SHAPE = {
+    "gpu": "A40", "gpus": 1, "gpuMemory": "96Gi", "nvme": "7T", "ram": "80Gi", "network": 1.0, "rdma": True,
+    "pricePerGpuHour": 0.5, "source": "a rack", "date": "2026-01-01",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", [field.alias for field in ShapeSpec.model_fields.values()])
+def test_every_field_of_a_declared_shape_matters(gpus, field):
+    """Also those that only bound something: host memory, network."""
+    start = SHAPE | ({"pricePerGpuHour": 1.0} if field in ("source", "date") else {})
+    before = gpus(changed({"shape": "rack"}, shapes={"rack": start}))
+    after = gpus(changed({"shape": "rack"}, shapes={"rack": start | {field: OTHER_SHAPE[field]}}))
+    assert after.to_json() != before.to_json()
+    if field not in ("gpu", "ram", "rdma"):  # known by what they refuse
+        assert [item.text for item in after.kubernetes[0].reasons] != [
+            item.text for item in before.kubernetes[0].reasons
+        ]
+
+
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "maxModelLen": st.sampled_from([2048, 8192, 20_000]),
+        "budget": st.sampled_from([5.0, 100.0]),
+        "region": st.sampled_from(["us-chicago-1", "eu-frankfurt-1"]),
+        "capacity": st.sampled_from(["on-demand", "reserved"]),
+        "replicas": st.sampled_from([{"min": 0, "max": 2}, {"max": 4}]),
+        "concurrency": st.sampled_from([1, 4]),
+        "gpuMemoryUtilization": st.sampled_from([0.8, 0.95]),
+        "maxNumSeqs": st.sampled_from([8, 64]),
+    },
+)
+
+
+def outcome(gpus, document):
+    """The plan as JSON, or the reasons against it."""
+    try:
+        return gpus(document).to_json()
+    except SpecError as error:
+        return sorted(map(str, error.faults))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=FIELDS, second=FIELDS, data=st.data())
+def test_parts_sum_and_order_has_no_say(gpus, first, second, data):
+    """Whatever is written: parts sum to the total, totals to the deployments, and keys may stand in any order."""
+    document = changed()
+    base = {"model": "qwen", "target": "kubernetes"}
+    document["deployments"] = {"one": base | first, "two": base | second}
+
+    def shuffled(value):
+        if not isinstance(value, dict):
+            return value
+        return {key: shuffled(value[key]) for key in data.draw(st.permutations(sorted(value)))}
+
+    plan = outcome(gpus, document)
+    assert outcome(gpus, shuffled(document)) == plan
+    if isinstance(plan, list):
+        return
+    for item in plan["deployments"]:
+        assert sum(part["bytes"] for part in item["memory"]) == item["memory_bytes"] <= item["offered_bytes"]
+    for bound in (0, 1):
+        hours = [item["price"]["per_hour"][bound] for item in plan["deployments"]]
+        assert plan["totals"]["per_hour"][bound] == pytest.approx(sum(hours))
+
+
+def test_a_deprecated_row_of_the_catalogue_is_warned_of(gpus, market):
+    """And the facts carry it, whatever the plan says."""
+    plan = gpus(DOCUMENT)
+    assert not any(item["subject"] == "lifecycle" for item in said(plan)["reasons"])
+    spec = StackSpec.parse(DOCUMENT)
+    facts = Cards(spec, Path("/srv"), None).find(spec.deployments["chat"])
+    warned = {"chat": dataclasses.replace(facts, warnings=("qwen3-8b is deprecated",))}
+    plan = plan_stack(spec, Facts(Path("/srv"), "local", HOST, {}, cards=warned, market=market))
+    assert reason(plan, "lifecycle") == "WARNING: qwen3-8b is deprecated"
