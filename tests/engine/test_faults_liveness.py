@@ -88,6 +88,42 @@ def test_a_full_engine_is_never_restarted(server):
     assert time.monotonic() - begun > server.launch.lifecycle.stall_seconds
 
 
+LONG_STEP = {
+    "model": {"maxModelLen": 8192},
+    "engine": {"extraArgs": ["--max-num-batched-tokens", "8192", "--no-enable-prefix-caching"]},
+    "lifecycle": {"stallSeconds": 1, "hangSeconds": 3, "probeSeconds": 1},
+}
+"""Prompts are read in one step however long they are, and the hang limit is shorter than that."""
+
+
+@pytest.mark.exhaustive
+def test_a_step_longer_than_the_hang_limit(start, record_property):
+    """An engine that computes one long step is neither hidden nor restarted; stopped in the middle it is, in time."""
+    server = start(LONG_STEP)
+    server.wait_ready()
+    time.sleep(2)
+    assert server.call("/v1/completions", PROMPT | {"max_tokens": 2})[0] == 200
+    answers = []
+    prompt = PROMPT | {"prompt": list(range(100, 8200)), "max_tokens": 1}
+    client = threading.Thread(target=lambda: answers.append(server.call("/v1/completions", prompt)[0]))
+    begun = time.monotonic()
+    client.start()
+    while client.is_alive():
+        assert not unready(server)
+        time.sleep(0.05)
+    record_property("seconds of the step", f"{time.monotonic() - begun:.1f}")
+    assert answers == [200]
+    assert time.monotonic() - begun > server.launch.lifecycle.hang_seconds
+    assert server.status()["restarts"] == 0
+    threading.Thread(target=server.call, args=("/v1/completions", prompt)).start()
+    time.sleep(1)
+    for pid in server.engine_processes():
+        if pid != server.status()["enginePid"]:
+            os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: unready(server), 10)
+    assert wait_until(lambda: (s := server.status()) and s["restarts"] == 1 and s, 20)["lastEnd"]["cause"] == "hung"
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("load", [False, True])
 def test_frozen_with_the_default_limits(start, load, record_property):

@@ -3,6 +3,7 @@
 import pytest
 
 from plinth_runtime.serving.liveness import (
+    Computed,
     Patience,
     Pulse,
     Sample,
@@ -13,7 +14,7 @@ from plinth_runtime.serving.liveness import (
     until_next_verdict,
 )
 
-PATIENCE = Patience(stall=8, hang=60)
+PATIENCE = Patience(stall=8, hang=60, step=300)
 PROVEN = [Sample(0, True, 1), Sample(1, True, 2)]
 
 
@@ -68,12 +69,52 @@ def test_silence_is_work_that_stands_still():
     assert verdicts(silent) == [Verdict.MOVING, Verdict.STALLED, Verdict.HUNG]  # that is no slow first request
 
 
+def busy(moments, share=1.0, steps=2):
+    """Samples of work without a step, of an engine that uses a share of a processor."""
+    return [Sample(at, True, steps, computed=Computed(at, share * at)) for at in moments]
+
+
+def test_a_long_step_that_computes_is_no_hang():
+    """Five minutes of computing without a step are neither a stall nor a hang; then patience has an end."""
+    found = verdicts(PROVEN + busy(range(2, 310, 2)))[2:]
+    moments = dict(zip(range(2, 310, 2), found, strict=True))
+    assert {verdict for at, verdict in moments.items() if at < 301} == {Verdict.MOVING}
+    assert {verdict for at, verdict in moments.items() if at >= 302} == {Verdict.HUNG}
+
+
+@pytest.mark.parametrize(
+    "still",
+    [
+        busy(range(30, 120), share=0.0),  # waits for a lock: no processor time
+        busy(range(30, 120), share=0.05),  # its threads wake up now and then
+        [Sample(at, True, 2) for at in range(30, 120)],  # stopped by a signal: cannot be told
+        [Sample(at, True, silent=True) for at in range(30, 120)],  # the server says nothing
+    ],
+    ids=["deadlock", "noise", "stopped", "silent"],
+)
+def test_who_stops_computing_is_found_as_soon_as_ever(still):
+    """From the last sign of computing on, the ordinary limits count."""
+    found = verdicts([*PROVEN, *busy(range(2, 30)), *still])
+    when = {verdict: at for at, verdict in reversed(list(zip([0, 1, *range(2, 120)], found, strict=True)))}
+    assert (when[Verdict.STALLED], when[Verdict.HUNG]) == (37, 89)
+
+
+def test_computing_again_is_going_on():
+    """An engine that was stopped for a moment in the middle of a long step goes on being well."""
+    pause = [Sample(at, True, 2) for at in range(10, 20)]
+    again = [Sample(at, True, 2, computed=Computed(at, at - 10.0)) for at in range(20, 60)]
+    found = verdicts([*PROVEN, *busy(range(2, 10)), *pause, *again])
+    assert found[-1] is Verdict.MOVING
+    assert Verdict.STALLED in found
+    assert Verdict.HUNG not in found
+
+
 def test_time_without_work_does_not_count():
     """Work that comes after a long rest has all the patience there is."""
     assert verdicts([*PROVEN, Sample(2, False, 2), Sample(1000, True, 2), Sample(1005, True, 2)])[-1] is Verdict.MOVING
 
 
-@pytest.mark.parametrize(("pulse", "seconds"), [(Pulse(), 8), (Pulse(1, 0, proven=True), 3), (Pulse(1, 0), 3)])
+@pytest.mark.parametrize(("pulse", "seconds"), [(Pulse(), 8), (Pulse(1, 0, 0, proven=True), 3), (Pulse(1, 0, 0), 3)])
 def test_a_probe_may_take_until_the_verdict_would_change(pulse, seconds):
     """No longer: the next verdict must not be late."""
     assert until_next_verdict(pulse, 5, PATIENCE) == pytest.approx(seconds, abs=0.2)
@@ -81,7 +122,7 @@ def test_a_probe_may_take_until_the_verdict_would_change(pulse, seconds):
 
 def test_overdue_patience_is_short():
     """With every limit passed a probe is not waited for."""
-    assert 0 < until_next_verdict(Pulse(1, 0, proven=True), 100, PATIENCE) < 1
+    assert 0 < until_next_verdict(Pulse(1, 0, 0, proven=True), 100, PATIENCE) < 1
 
 
 METRICS = """# HELP vllm:num_requests_running Number of requests in model execution batches.

@@ -112,6 +112,12 @@ class LaunchLifecycle(Document):
     hang_seconds: float = Field(
         default=60, gt=0, description="Work that stands still for this long: the engine is killed and started again."
     )
+    step_seconds: float = Field(
+        default=300,
+        gt=0,
+        description="One step may compute for this long: longer than `hangSeconds`, within which an "
+        "engine is killed that does not even use the processor.",
+    )
     probe_seconds: float = Field(default=5, gt=0, description="An idle engine is asked for one token this often.")
 
 

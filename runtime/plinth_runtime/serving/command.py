@@ -29,6 +29,8 @@ QUIET_PATHS = ",".join(("/health", "/healthz", "/metrics", *PROBE_PATHS))
 FINGERPRINT_DIGITS = 16
 """Of the launch digest: enough to tell deployments apart, short enough for every response."""
 
+STEP_MARGIN_SECONDS = 60
+
 INHERITED = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "LD_PRELOAD"}
 )
@@ -157,16 +159,19 @@ def build_environment(launch: LaunchConfig, paths: Paths, inherited: Mapping[str
     if launch.api.generate:
         fixed["PLINTH_GENERATE_MODEL"] = launch.model.served_name
         fixed["PLINTH_GENERATE_LENGTH"] = str(launch.model.max_model_len)
-    return {**kept, **_defaults(launch.engine), **launch.engine.environment, **fixed}
+    return {**kept, **_defaults(launch), **launch.engine.environment, **fixed}
 
 
-def _defaults(engine: LaunchEngine) -> dict[str, str]:
+def _defaults(launch: LaunchConfig) -> dict[str, str]:
+    engine = launch.engine
     defaults = {
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
+        # The engine's own limit of a step comes after ours, which says why it ended.
+        "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": str(ceil(launch.lifecycle.step_seconds) + STEP_MARGIN_SECONDS),
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",  # seconds; longer than load balancers idle, or connections reset
     }
     if engine.device == "cpu":

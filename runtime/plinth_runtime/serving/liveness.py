@@ -1,7 +1,8 @@
 """Does the engine move? Pure: samples in, a verdict out.
 
 An engine is judged by its own steps, never by how long an answer takes: as long as its counter of steps moves, the
-longest queue is no hang. Without work it is asked for one token now and then, because a frozen idle engine looks like a
+longest queue is no hang. A single step may last long; while the engine's processes use processor time it has a larger
+bound. Without work it is asked for one token now and then, because a frozen idle engine looks like a
 well one: its server answers everything but requests.
 """
 
@@ -15,6 +16,9 @@ FIRST_STEP_FACTOR = 2
 """The first request may compile, allocate and load what no warm-up did; until a step was seen, patience is doubled."""
 
 SHORTEST_PATIENCE_SECONDS = 0.1
+
+COMPUTING_SHARE = 0.1
+"""Of one processor. An engine that waits uses less than a hundredth, one that computes a whole one or more."""
 
 METRIC = re.compile(
     r"^(vllm:num_requests_running|vllm:num_requests_waiting|vllm:iteration_tokens_total_count)(?:\{[^}]*\})? (\S+)$",
@@ -33,34 +37,49 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long work may stand still, in seconds: then no more clients are sent, then the engine is replaced."""
+    """How long work may stand still, in seconds: then no more clients are sent, then the engine is replaced. `step` is
+    how long one step may last while the engine computes.
+    """
 
     stall: float
     hang: float
+    step: float
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Processor time that the engine's processes had used at a moment, in seconds."""
+
+    at: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One look. `at`: when it began. `steps`: the engine's counter, None if it did not tell. `waiting`: there is work
     that the engine has not finished: requests of clients, or an unanswered probe. `silent`: its server said nothing.
+    `computed`: None if it cannot be told, or a process is stopped.
     """
 
     at: float
     waiting: bool
     steps: float | None = None
     silent: bool = False
+    computed: Computed | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What all looks so far come to. `still_since` is None when nothing waits; `proven` once a step was seen; `silent`
-    as the last sample was.
+    """What all looks so far come to. `still_since`: the last sign that work goes on, a step or computing; `step_since`:
+    the last step; both None when nothing waits. `proven` once a step was seen; `silent` as the last sample was.
     """
 
     steps: float | None = None
     still_since: float | None = None
+    step_since: float | None = None
     proven: bool = False
     silent: bool = False
+    computed: Computed | None = None
 
 
 def read_metrics(text: str, at: float) -> Sample:
@@ -77,25 +96,35 @@ def moved(pulse: Pulse, sample: Sample) -> bool:
     return None not in (pulse.steps, sample.steps) and sample.steps != pulse.steps
 
 
+def computes(pulse: Pulse, sample: Sample) -> bool:
+    """Say whether the engine used the processor since the last look."""
+    before, now = pulse.computed, sample.computed
+    if before is None or now is None or now.at <= before.at:
+        return False
+    return now.seconds - before.seconds >= COMPUTING_SHARE * (now.at - before.at)
+
+
 def feel(pulse: Pulse, sample: Sample) -> Pulse:
     """Take one more look into account."""
-    if not sample.waiting:
-        since = None
-    elif pulse.still_since is None or moved(pulse, sample):
-        since = sample.at
-    else:
-        since = pulse.still_since
-    steps = pulse.steps if sample.steps is None else sample.steps
-    proven = pulse.proven or moved(pulse, sample)
-    return Pulse(steps=steps, still_since=since, proven=proven, silent=sample.silent)
+    fresh = pulse.still_since is None or moved(pulse, sample)
+    still = sample.at if fresh or computes(pulse, sample) else pulse.still_since
+    step = sample.at if fresh else pulse.step_since
+    return Pulse(
+        steps=pulse.steps if sample.steps is None else sample.steps,
+        still_since=still if sample.waiting else None,
+        step_since=step if sample.waiting else None,
+        proven=pulse.proven or moved(pulse, sample),
+        silent=sample.silent,
+        computed=sample.computed,
+    )
 
 
 def judge(pulse: Pulse, now: float, patience: Patience) -> Verdict:
     """Say what the pulse means at a moment."""
-    if pulse.still_since is None:
+    if pulse.still_since is None or pulse.step_since is None:
         return Verdict.MOVING
     quiet, factor = now - pulse.still_since, _factor(pulse)
-    if quiet >= patience.hang * factor:
+    if quiet >= patience.hang * factor or now - pulse.step_since >= patience.step:
         return Verdict.HUNG
     # An engine that never made a step is not called stalled: its first one may be slow. Silence is no step.
     return Verdict.STALLED if factor == 1 and quiet >= patience.stall else Verdict.MOVING

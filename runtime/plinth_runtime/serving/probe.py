@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from threading import Event as Flag
 from threading import Thread
 
 from plinth_runtime.contract.launch import LaunchLifecycle
+from plinth_runtime.serving.computing import processor_time
 from plinth_runtime.serving.engine_http import NOT_FOUND, OK, UNAVAILABLE, Question, Target, ask, belongs
 from plinth_runtime.serving.liveness import (
     Patience,
     Pulse,
     Sample,
     Verdict,
+    computes,
     feel,
     judge,
     moved,
@@ -66,7 +69,8 @@ class Prober:
     def __init__(self, target: Target, limits: LaunchLifecycle, report: Callable[[Event, str], None]) -> None:
         self._target = target
         self._limits = limits
-        self._patience = Patience(limits.stall_seconds, limits.hang_seconds)
+        longest = max(limits.step_seconds, limits.hang_seconds)
+        self._patience = Patience(limits.stall_seconds, limits.hang_seconds, longest)
         self._timeout = min(TIMEOUT_SECONDS, limits.stall_seconds / 2)
         self._report = report
         self._probes = probes(target.model)
@@ -96,7 +100,7 @@ class Prober:
             pulse = feel(pulse, self._look(pulse, at) if health is not None else self._silence(at))
             verdict = judge(pulse, time.monotonic(), self._patience)
             if verdict is Verdict.HUNG:
-                seconds = time.monotonic() - (pulse.still_since or 0)
+                seconds = time.monotonic() - (pulse.step_since or 0)
                 self._tell(Event.HUNG, f"the engine has work and made no step for {seconds:.0f} s")
                 return
             new = Event.UNHEALTHY if health == UNAVAILABLE or verdict is Verdict.STALLED else Event.HEALTHY
@@ -132,7 +136,9 @@ class Prober:
             # Without a counter a probe that waits in a long queue and one that is never answered look the same.
             self._unanswered = False
             return Sample(at, waiting=False)
-        if seen.waiting and (moved(pulse, seen) or pulse.still_since is None):
+        if seen.waiting:
+            seen = replace(seen, computed=processor_time(self._target.group))
+        if seen.waiting and (moved(pulse, seen) or computes(pulse, seen) or pulse.still_since is None):
             self._unanswered = False
             return seen
         if not seen.waiting and not self._unanswered and at - self._probed_at < self._limits.probe_seconds:
@@ -142,7 +148,7 @@ class Prober:
         self._unanswered = reply is Reply.SILENCE
         if reply is Reply.REFUSED:
             return seen
-        return Sample(at, waiting=self._unanswered, steps=seen.steps)
+        return replace(seen, waiting=self._unanswered)
 
     def _probe(self, timeout: float) -> Reply:
         while self._probes:
