@@ -70,7 +70,7 @@ up: install engine model ## Set everything up and serve the stack (STACK=local)
 down: $(INSTALLED) ## Stop the stack's servers and delete its resources; weights stay
 	$(BIN)/plinth down --stack $(STACK) --yes
 
-.PHONY: check format test test-all bench-start
+.PHONY: check format test test-all bench-start bench-serving
 check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -88,6 +88,8 @@ test-all: check engine model embedding-model ## Everything that needs no GPU
 	$(BIN)/pytest -q -m "engine and not gpu"
 bench-start: install engine model ## Time to first answer, ours against bare vLLM, in one run
 	$(BIN)/python tests/bench/start.py
+bench-serving: install engine model ## Throughput and time to first token, ours against bare vLLM, in one run
+	$(BIN)/python tests/bench/serving.py
 
 .PHONY: docs engine-table lock clean
 docs: $(INSTALLED) ## Write docs/reference.md and the editors' schema from the specs

@@ -1,0 +1,231 @@
+"""Serving speed: our server against bare vLLM on the same model, both up at once and measured in turn, in one run.
+
+    make bench-serving [ROUNDS=7]
+
+Prints each measure as a median with its ratio or difference, last a line of JSON; exits 1 if a target of TARGETS is
+missed. Bare vLLM has no key, no gate and no agent; sizes and threads are the same. The idle server of the two computes
+nothing but our probes (one token in five seconds). A round measures one server, then the other, the next round the
+other way round, so that a noisy minute hits both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from support.engine import KEY, World, free_ports, make_world, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUNDS = int(os.environ.get("ROUNDS", "7"))
+READY_SECONDS = 300
+SEQUENCES, LENGTH, TOKENS = 64, 1024, 32
+REQUESTS = {1: 6, 8: 16, 64: 64}
+"""Clients at once, and streamed requests of TOKENS tokens in a round."""
+
+PAIRS = 40
+"""Requests of one token in a round, in turn one by one: what is added to the first token when nobody waits."""
+
+BATCH = [f"Write a sentence about the number {number}." for number in range(8)]
+TARGETS = {"throughput ratio at least": 0.99, "added milliseconds at most": 0.3, "generate ratio at least": 0.95}
+
+Measure = Callable[["Server"], Awaitable[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to ask, with which key if any."""
+
+    name: str
+    port: int
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Of one request, in seconds."""
+
+    first: float
+    whole: float
+
+
+NUMBERS = count()
+
+
+async def post(server: Server, path: str, document: dict[str, Any]) -> Timing:
+    """Ask once over a connection of its own; `first` is when the first byte of the body came."""
+    body = json.dumps(document).encode()
+    key = f"authorization: Bearer {server.key}\r\n" if server.key else ""
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n{key}"
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    began = time.perf_counter()
+    writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    status = await reader.readline()
+    while await reader.readline() != b"\r\n":
+        pass
+    await reader.readline()
+    first = time.perf_counter()
+    rest = await reader.read()
+    writer.close()
+    if b" 200 " not in status or (document.get("stream") and b"[DONE]" not in rest):
+        sys.exit(f"{server.name} said {status!r} {rest[:300]!r}")
+    return Timing(first - began, time.perf_counter() - began)
+
+
+def wish(tokens: int) -> dict[str, Any]:
+    """A streamed request whose beginning no other has, so that no cache helps."""
+    prompt = f"{next(NUMBERS)} is a number. Tell me more about it, and about what it is made of."
+    sampling = {"max_tokens": tokens, "temperature": 0, "ignore_eos": True, "stream": True}
+    return {"model": "smollm2", "prompt": prompt, **sampling}
+
+
+async def load(server: Server, clients: int) -> tuple[float, float]:
+    """Tokens a second, and the median milliseconds to the first token, with so many clients at once."""
+    left = iter(range(REQUESTS[clients]))
+    timings: list[Timing] = []
+
+    async def client() -> None:
+        timings.extend([await post(server, "/v1/completions", wish(TOKENS)) for _ in left])
+
+    began = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(clients)))
+    seconds = time.perf_counter() - began
+    return len(timings) * TOKENS / seconds, 1000 * statistics.median(timing.first for timing in timings)
+
+
+async def single(ours: Server, bare: Server) -> float:
+    """Median of the milliseconds that ours takes longer to the first token than bare, asked one after the other."""
+    added = []
+    for number in range(PAIRS):
+        order = (ours, bare) if number % 2 else (bare, ours)
+        took = {server: (await post(server, "/v1/completions", wish(1))).first for server in order}
+        added.append(1000 * (took[ours] - took[bare]))
+    return statistics.median(added)
+
+
+async def batch(server: Server) -> float:
+    """How many times faster or slower /generate is than /v1/completions, for the same eight prompts at once."""
+    bounds = {"max_gen_len": 64, "temperature": 0.0, "top_p": 0.0}
+    direct = {"model": "smollm2", "prompt": BATCH, "max_tokens": 64, "temperature": 0}
+    asked = [("/generate", {"prompts": BATCH, "parameters": bounds}), ("/v1/completions", direct)]
+    took = {path: (await post(server, path, document)).whole for path, document in asked[:: next(NUMBERS) % 2 * 2 - 1]}
+    return took["/v1/completions"] / took["/generate"]
+
+
+async def measure(ours: Server, bare: Server) -> dict[str, Any]:
+    """Warm both up, then every measure in every round."""
+    for server in (ours, bare):
+        await load(server, 64)
+        await load(server, 8)
+    found: dict[str, Any] = {"rounds": ROUNDS, "added_ms_alone": [], "generate_ratio": []}
+    rows: dict[int, list[tuple[float, float, float, float]]] = {clients: [] for clients in REQUESTS}
+    for number in range(ROUNDS):
+        for clients in REQUESTS:
+            order = (ours, bare) if number % 2 else (bare, ours)
+            got = {server: await load(server, clients) for server in order}
+            rows[clients].append((*got[ours], *got[bare]))
+        found["added_ms_alone"].append(await single(ours, bare))
+        found["generate_ratio"].append(await batch(ours))
+        print(f"round {number + 1} of {ROUNDS}", flush=True)
+    found["clients"] = {clients: _row(values) for clients, values in rows.items()}
+    return found
+
+
+def _row(values: list[tuple[float, float, float, float]]) -> dict[str, float]:
+    return {
+        "tokens_per_second": statistics.median(row[0] for row in values),
+        "tokens_per_second_bare": statistics.median(row[2] for row in values),
+        "throughput_ratio": statistics.median(row[0] / row[2] for row in values),
+        "first_token_ms": statistics.median(row[1] for row in values),
+        "first_token_ms_bare": statistics.median(row[3] for row in values),
+        "first_token_added_ms": statistics.median(row[1] - row[3] for row in values),
+    }
+
+
+@contextmanager
+def bare_vllm(world: World) -> Iterator[Server]:
+    """Start vLLM as people do by hand."""
+    port = free_ports(1)[0]
+    command = [
+        *(str(world.python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(world.model)),
+        *("--served-model-name", "smollm2", "--host", "127.0.0.1", "--port", str(port), "--dtype", "bfloat16"),
+        *("--max-model-len", str(LENGTH), "--max-num-seqs", str(SEQUENCES), "--enforce-eager"),
+    ]
+    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            yield Server("bare vLLM", port)
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            time.sleep(2)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def answers(server: Server) -> bool:
+    """Whether requests are taken."""
+    try:
+        asyncio.run(post(server, "/v1/completions", wish(1)))
+    except OSError:
+        return False
+    return True
+
+
+def judge(found: dict[str, Any]) -> list[str]:
+    """Print the figures; list the targets that are missed."""
+    missed = []
+
+    def say(what: str, value: float, target: str) -> None:
+        met = value <= TARGETS[target] if target.endswith("most") else value >= TARGETS[target]
+        print(f"{what}: {value:.3f} ({target} {TARGETS[target]}){'' if met else '  MISSED'}")
+        if not met:
+            missed.append(what)
+
+    for clients, row in found["clients"].items():
+        print(f"{clients} clients: {json.dumps({name: round(value, 3) for name, value in row.items()})}")
+        say(f"throughput at {clients}", row["throughput_ratio"], "throughput ratio at least")
+    say("first token alone, added ms", statistics.median(found["added_ms_alone"]), "added milliseconds at most")
+    say(
+        "/v1/completions over /generate, 8 prompts",
+        statistics.median(found["generate_ratio"]),
+        "generate ratio at least",
+    )
+    return missed
+
+
+def main() -> None:
+    """Start both, measure, judge."""
+    with tempfile.TemporaryDirectory() as folder:
+        world = make_world(ROOT, lambda name: Path(tempfile.mkdtemp(prefix=name, dir=folder)))
+        try:
+            with bare_vllm(world) as bare:
+                wait_until(lambda: answers(bare), READY_SECONDS)
+                sizes = {"maxNumSeqs": SEQUENCES}
+                launched = world.start({"api": {"generate": True}, "engine": sizes})
+                launched.wait_ready()
+                found = asyncio.run(measure(Server("plinth", launched.launch.api.port, KEY), bare))
+        finally:
+            world.close()
+    missed = judge(found)
+    print(json.dumps(found | {"targets": TARGETS, "missed": missed}))
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()
