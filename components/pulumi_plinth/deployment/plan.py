@@ -14,7 +14,10 @@ from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
 from pulumi_plinth.deployment.launch import Decisions, launch_config
 from pulumi_plinth.deployment.lifecycle import lifecycle_faults, lifecycle_reasons
 from pulumi_plinth.deployment.outline import Outline
-from pulumi_plinth.deployment.spec import DeploymentSpec
+from pulumi_plinth.deployment.spec import OWNED_ARGUMENTS, DeploymentSpec
+from pulumi_plinth.engines.arguments import Checked
+from pulumi_plinth.engines.derived import derive
+from pulumi_plinth.engines.environments import check_stack, table_of
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Layout, Reason
 from pulumi_plinth.fit.memory import MemoryPlan, engine_memory
@@ -84,6 +87,10 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
     if python is None:
         remedy = f"run `make engine ENGINE={case.spec.engine}`"
         faults.append(Fault(f"{case.path}.engine", case.spec.engine, "is not installed on this host", remedy))
+    checked = check_stack(
+        case.spec.engine, case.spec.engine_args, tuple(case.spec.environment), case.path, OWNED_ARGUMENTS
+    )
+    faults.extend(checked.faults)
     card = case.model.card
     if card is None:
         return None
@@ -106,7 +113,7 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
         launch=launch,
         run_dir=run_dir,
         memory=memory,
-        reasons=tuple(_reasons(case, card, memory, launch)),
+        reasons=(*_reasons(case, card, memory, launch), *_engine_reasons(case, card, checked)),
         disk_bytes=case.model.total_bytes,
         host_bytes=case.host.memory_bytes,
     )
@@ -161,6 +168,16 @@ def _reasons(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, launch: 
         else f"{STARTUP_BASE_SECONDS:.0f} s + {human_bytes(card.weight_bytes)} at 20 MB/s"
     )
     yield Reason("startup limit", f"{timeout:.0f} s: {arithmetic}")
+
+
+def _engine_reasons(case: DeploymentCase, card: ModelCard, checked: Checked) -> Iterator[Reason]:
+    """Say what follows from the model for the engine's flags, and what in the user's own deserves a second look."""
+    declared, uri = case.declared, case.declared.storage.uri if case.declared.storage else None
+    names = [name for name in (case.spec.model, declared.path, declared.display_name, uri) if name]
+    for derived in derive(card, names, checked.arguments, table_of(case.spec.engine)):
+        yield Reason(derived.subject, derived.text)
+    for caution in checked.cautions:
+        yield Reason("engine", f"WARNING: {caution}")
 
 
 def _weights_reason(model: ModelFacts, card: ModelCard) -> str:
