@@ -101,22 +101,51 @@ def _deployer(workspace: Any, name: str, console: Any) -> Any:
 @main.command()
 @common
 @json_option
-def plan(stack: str, cwd: Path, as_json: bool) -> None:
+@click.option("--explain", "field", metavar="FIELD", help="One field of the JSON, or NAME.FIELD: what led to it.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write one page with charts there.")
+def plan(stack: str, cwd: Path, as_json: bool, field: str | None, html: Path | None) -> None:
     """Check the stack file and print every decision with its reason. Starts and changes nothing.
 
     \b
     Examples:
       plinth plan --stack local
+      plinth plan --stack gpu-example --explain chat.price
+      plinth plan --stack gpu-example --html plan.html
       plinth plan --json | jq '.deployments[].launch'
     """
     workspace = _workspace(cwd, stack)
     planned = workspace.plan()
-    if as_json:
-        click.echo(json.dumps({"stack": stack, **planned.to_json()}, indent=2))
-        return
-    from pulumi_plinth.rendering import show_plan
+    if html is not None:
+        from pulumi_plinth.rendering_html import page
 
-    show_plan(_console(), workspace.spec(), planned)
+        _write(html, page(stack, planned))
+    if field is not None:
+        _explain(planned, field, as_json=as_json)
+    elif as_json:
+        click.echo(json.dumps({"stack": stack, **planned.to_json()}, indent=2))
+    else:
+        from pulumi_plinth.rendering_plan import show_plan
+
+        show_plan(_console(), workspace.spec(), planned)
+
+
+def _explain(planned: Any, field: str, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from pulumi_plinth.rendering_explain import explain
+
+    found = explain(planned, field)
+    if as_json:
+        click.echo(json.dumps({"explanations": [asdict(item) for item in found]}, indent=2))
+    else:
+        click.echo("\n".join(line for item in found for line in item.lines()))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PlinthError(f"{path} cannot be written: {error.strerror}") from error
 
 
 @main.command()
@@ -143,7 +172,8 @@ def up(stack: str, cwd: Path, deployer: str, yes: bool, as_json: bool) -> None:
       plinth up --yes
       plinth up --stack local --yes --json | tail -1 | jq .endpoints
     """
-    from pulumi_plinth.rendering import show_outputs, show_plan
+    from pulumi_plinth.rendering import show_outputs
+    from pulumi_plinth.rendering_plan import show_plan
 
     workspace, console = _workspace(cwd, stack), _console(as_json=as_json)
     show_plan(console, workspace.spec(), workspace.plan().deployable())

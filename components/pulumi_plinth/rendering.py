@@ -1,4 +1,4 @@
-"""How plans, steps, servers and outputs look on a terminal. Reads values, prints, decides nothing."""
+"""How steps, servers and outputs look on a terminal. Reads values, prints, decides nothing. Plans: rendering_plan."""
 
 from __future__ import annotations
 
@@ -11,27 +11,10 @@ from rich.table import Table
 
 from pulumi_plinth.embedded.events import Diagnostic, Event, StepFinished
 from pulumi_plinth.errors import without_traceback
-from pulumi_plinth.planner import StackPlan
-from pulumi_plinth.stack import StackSpec
 
 ROOT_TYPE = "pulumi:pulumi:Stack"
 _MARKS = {"create": "+", "update": "~", "replace": "+-", "delete": "-", "delete-replaced": "-", "refresh": "?"}
 _STYLES = {"error": "bold red", "warning": "yellow"}
-
-
-def show_plan(console: Console, spec: StackSpec, plan: StackPlan) -> None:
-    """Print the stack with every decision's reason."""
-    counts = ((spec.stores, "store"), (spec.models, "model"), (spec.deployments, "deployment"))
-    console.print("plan: " + ", ".join(f"{len(part)} {noun}{'s' * (len(part) != 1)}" for part, noun in counts))
-    for name, model in plan.models.items():
-        facts = (model.architecture, model.parameter_size, model.quantization, model.license)
-        console.print(f"[bold]{name}[/]  {escape(', '.join(fact for fact in facts if fact) or 'as declared')}")
-    for deployment in plan.deployments:
-        title = f"[bold]{deployment.name}[/]  {deployment.launch.endpoint}  launch {deployment.launch.digest()[:12]}"
-        table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2))
-        for reason in deployment.reasons:
-            table.add_row(escape(reason.subject), escape(reason.text))
-        console.print(table)
 
 
 def show_event(console: Console, event: Event, *, verbose: bool = False) -> None:

@@ -26,6 +26,8 @@ class ModelDeployment(pulumi.ComponentResource):
     ) -> None:
         # Only what names the deployment: what it is made of is the server's input, so a change is one update.
         super().__init__(naming.MODEL_DEPLOYMENT, name, {"deployment": plan.name, "store": store}, opts)
+        if pulumi.runtime.is_dry_run():
+            pulumi.log.info(plan.outline().summary(), resource=self)
         server = LocalServer(naming.child(name, "server"), plan, store, pulumi.ResourceOptions(parent=self))
         self.endpoint, self.management = server.endpoint, server.management
         self.pid, self.key = server.pid, pulumi.Output.secret(server.key)

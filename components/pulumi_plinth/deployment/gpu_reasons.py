@@ -138,9 +138,6 @@ def _shape_text(decision: GpuDecision) -> str:
 
 
 def _concurrency_text(case: GpuCase, fitted: Fitted, wanted: int) -> str:
-    least = max(case.spec.replicas.min, 1)
-    served = in_flight(fitted)
-    return (
-        f"{least} replicas x {served} requests of {fitted.max_model_len:,} tokens = {least * served} at once, {wanted} "
-        "are wanted"
-    )
+    least, served = max(case.spec.replicas.min, 1), in_flight(fitted)
+    each = f"{served} requests of {fitted.max_model_len:,} tokens"
+    return f"{each} at once in a replica x {least} = {least * served}, {wanted} are wanted"

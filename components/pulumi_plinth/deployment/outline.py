@@ -10,6 +10,7 @@ from pulumi_plinth.fit.layout import Layout, Reason
 from pulumi_plinth.fit.memory import MemoryPlan
 from pulumi_plinth.fit.price import ONE, Price, Range
 from pulumi_plinth.fit.report import option_json
+from pulumi_plinth.quantities import human_gib
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,20 @@ class Outline:
     replicas: Range = ONE
     price: Price | None = None
     alternatives: tuple[Option, ...] = field(default=())
+
+    def summary(self) -> str:
+        """Say it in one line, as a preview does."""
+        context = f"{self.max_model_len:,} tokens of context"
+        cache = f"{self.memory.kv_tokens:,} in the cache" if self.memory.kv_tokens else "no cache"
+        if not self.gpus:
+            memory = f"{human_gib(self.memory.total)} of host memory"
+            return f"{self.name}: {context}, {cache}, {memory}, ready within {self.startup_seconds} s, {self.place}"
+        price = f"${self.price.per_hour[1]:.2f} an hour" if self.price else "no price established"
+        if self.price and self.price.per_hour[0] != self.price.per_hour[1]:
+            price = f"${self.price.per_hour[0]:.2f} to {price}"
+        gpus = f"{self.gpus} GPU{'s' * (self.gpus > 1)}"
+        where = f"{self.nodes} x {self.place}, {gpus}, {self.parallel}"
+        return f"{self.name}: {where}, {context}, {cache}, ready within {self.startup_seconds} s, {price}"
 
     def to_json(self) -> dict[str, Any]:
         """Render for scripts; sizes are bytes unless the key names a unit."""
