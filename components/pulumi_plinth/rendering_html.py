@@ -43,6 +43,11 @@ def page(stack: str, plan: StackPlan) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _filled(part: Segment) -> str:
+    """Name the colour twice: readers without styles in drawings take the attribute, others the class."""
+    return f'class="{_name(part.part)}" fill="{part.look.light}"'
+
+
 def _fills() -> str:
     """Give every part its colour, for light and dark."""
     light = "".join(f".{_name(part)} {{ fill: {look.light}; }} " for part, look in LOOKS.items())
@@ -76,10 +81,11 @@ def _cost_chart(outlines: list[Outline]) -> Iterator[str]:
     yield _drawing(ROW * len(prices), "Cost of each deployment in dollars an hour")
     for number, (name, (low, high)) in enumerate(prices):
         top, least, wide = number * ROW, room * low / most, room * high / most
-        yield f'<text x="0" y="{top + 20}">{escape(_cut(name))}</text>'
-        yield f'<rect x="{LABEL}" y="{top + 5}" width="{wide:.1f}" height="{ROW - 10}" class="most"/>'
-        yield f'<rect x="{LABEL}" y="{top + 5}" width="{least:.1f}" height="{ROW - 10}" class="least"/>'
-        yield f'<text x="{LABEL + wide + 8:.1f}" y="{top + 20}">{escape(bounds((low, high)))}</text>'
+        yield f'<text fill="currentColor" x="0" y="{top + 20}">{escape(_cut(name))}</text>'
+        yield f'<rect x="{LABEL}" y="{top + 5}" width="{wide:.1f}" height="{ROW - 10}" class="most" fill="#a9c8e8"/>'
+        yield f'<rect x="{LABEL}" y="{top + 5}" width="{least:.1f}" height="{ROW - 10}" class="least" fill="#2f6fb3"/>'
+        price = escape(bounds((low, high)))
+        yield f'<text fill="currentColor" x="{LABEL + wide + 8:.1f}" y="{top + 20}">{price}</text>'
     yield "</svg>"
 
 
@@ -93,7 +99,8 @@ def _cut(name: str, limit: int = 26) -> str:
 
 def _deployment(outline: Outline, arguments: str) -> Iterator[str]:
     yield f'<section id="{escape(outline.name)}"><h2>{escape(outline.name)}</h2>'
-    yield f'<p class="quiet">{escape(outline.model)} on {escape(outline.target)}: {escape(title(outline))}</p>'
+    where = title(outline).replace("  ", ", ")
+    yield f'<p class="quiet">{escape(outline.model)} on {escape(outline.target)}: {escape(where)}</p>'
     yield f"<h3>Memory of {owner(outline)}</h3>"
     yield from _memory_bar(outline)
     numbers = (
@@ -123,12 +130,12 @@ def _memory_bar(outline: Outline) -> Iterator[str]:
     for part in parts:
         wide = WIDTH * part.size / total
         hint = f"<title>{escape(_legend(part))}</title>"
-        yield f'<rect class="{_name(part.part)}" x="{left:.2f}" y="0" width="{wide:.2f}" height="{BAR}">{hint}</rect>'
+        yield f'<rect {_filled(part)} x="{left:.2f}" y="0" width="{wide:.2f}" height="{BAR}">{hint}</rect>'
         left += wide
     yield "</svg>"
     yield '<ul class="legend">'
     for part in parts:
-        mark = f'<rect class="{_name(part.part)}" width="10" height="10"/>'
+        mark = f'<rect {_filled(part)} width="10" height="10"/>'
         yield f'<li><svg viewBox="0 0 10 10" aria-hidden="true">{mark}</svg>{escape(_legend(part))}</li>'
     yield "</ul>"
 
