@@ -1,4 +1,4 @@
-"""What a GPU's generation can compute: rules by NVIDIA's compute capability, for vLLM 0.32. Memory is not asked here.
+"""What a GPU's generation can compute: rules by NVIDIA's compute capability and vLLM's release, not by memory.
 
 Each rule was broken by somebody who learned it after the node was bought; the sources are in docs/planner.md.
 """
@@ -11,9 +11,14 @@ from plinth_runtime.contract.card import ModelCard
 from pulumi_plinth.fit.layout import Misfit
 
 Capability = tuple[int, int]
+Version = tuple[int, ...]
 
-OLDEST: Capability = (7, 5)
-"""Oldest generation that the published CUDA builds carry kernels for (vllm-project/production-stack#973)."""
+PINNED: Version = (0, 32)
+"""The release that plans are made for."""
+
+OLDEST: tuple[tuple[Version, Capability], ...] = (((), (7, 0)), ((0, 9), (7, 5)))
+"""First release -> oldest generation that its published CUDA builds carry kernels for: 7.0 from the beginning
+(vllm-project/vllm#1284), 7.5 since 0.9 (vllm-project/production-stack#973)."""
 
 BFLOAT16: Capability = (8, 0)
 """Below, vLLM computes bfloat16 models in float16 (--dtype auto)."""
@@ -31,13 +36,21 @@ FLOAT16_REFUSED = ("gemma2", "gemma3", "gemma3_text", "glm4")
 """Types that vLLM refuses to compute in float16 because numbers overflow (`_FLOAT16_NOT_SUPPORTED_MODELS`)."""
 
 
-def capability_misfits(card: ModelCard, found: Capability | None, kv_dtype: str | None) -> Iterator[Misfit]:
+def oldest(version: Version | None) -> Capability:
+    """Return the oldest generation a release has kernels for; where the release is not known, that of the mildest."""
+    return max(least for first, least in OLDEST if first <= (version or ()))
+
+
+def capability_misfits(
+    card: ModelCard, found: Capability | None, kv_dtype: str | None, version: Version | None = PINNED
+) -> Iterator[Misfit]:
     """Yield what a GPU of that generation cannot do for this model; nothing when the generation is not known."""
     if found is None:
         return
     have = f"{found[0]}.{found[1]}"
-    if found < OLDEST:
-        problem = f"compute capability {have} is below 7.5, the engine's builds have no kernels for it"
+    if found < (least := oldest(version)):
+        needed = f"{least[0]}.{least[1]}"
+        problem = f"compute capability {have} is below {needed}, the engine's builds have no kernels for it"
         yield Misfit("gpu-generation", problem, "take a T4, A10, A100 or newer")
         return
     if found < BFLOAT16 and card.dtype == "bfloat16" and card.model_type in FLOAT16_REFUSED:
@@ -47,7 +60,7 @@ def capability_misfits(card: ModelCard, found: Capability | None, kv_dtype: str 
         problem = f"an e4m3 cache needs capability 8.9, this GPU has {have}"
         yield Misfit("fp8-cache", problem, "write fp8_e5m2 or leave the cache in 16 bit")
     quantization = card.quantization
-    least = METHODS.get(quantization.method) if quantization else None
-    if least and found < least and quantization:
-        problem = f"{quantization.method} needs capability {least[0]}.{least[1]}, this GPU has {have}"
+    demanded = METHODS.get(quantization.method) if quantization else None
+    if demanded and found < demanded and quantization:
+        problem = f"{quantization.method} needs capability {demanded[0]}.{demanded[1]}, this GPU has {have}"
         yield Misfit("quantization", problem, "take a newer GPU or a checkpoint in another format")

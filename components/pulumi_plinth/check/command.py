@@ -1,0 +1,105 @@
+"""A vLLM command line, as words or as text, to a Serving. Pure: what its flags mean is decided by rules."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pulumi_plinth.check.images import image_facts, release_of_image
+from pulumi_plinth.check.serving import Serving
+
+SHORT: Mapping[str, str] = {
+    "-tp": "tensor-parallel-size", "-pp": "pipeline-parallel-size", "-dp": "data-parallel-size",
+    "-q": "quantization", "-sc": "speculative-config", "-n": "nnodes", "-r": "node-rank", "-cc": "compilation-config",
+    "-O": "optimization-level", "-ep": "enable-expert-parallel", "-asc": "api-server-count",
+}  # fmt: skip
+ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+def serving_of_command(
+    argv: str | Sequence[Any], environment: Mapping[str, str] | None = None, image: str | None = None
+) -> Serving:
+    """Read `vllm serve MODEL …`, `python -m vllm.entrypoints.openai.api_server …`, or arguments alone.
+
+    Assignments in front of the program (`CUDA_VISIBLE_DEVICES=0 vllm serve …`) join the environment. Raises ValueError
+    for text whose quotes do not close.
+    """
+    words = shlex.split(argv.replace("\\\n", " ")) if isinstance(argv, str) else [str(word) for word in argv]
+    if len(words) > 2 and words[0] in ("sh", "bash", "/bin/sh", "/bin/bash") and words[1].startswith("-"):  # noqa: PLR2004
+        return serving_of_command(words[2], environment, image)
+    assigned = dict(environment or {})
+    while words and ASSIGNMENT.fullmatch(words[0]):
+        name, _, value = words.pop(0).partition("=")
+        assigned[name] = value
+    rest = _after_program(words)
+    arguments, loose = _read(rest)
+    return Serving(
+        model=arguments.pop("model", None) or (loose[0] if loose else None),
+        version=release_of_image(image) if image else None,
+        image=image,
+        image_facts=image_facts(image or ""),
+        arguments=arguments,
+        environment=assigned,
+        words=tuple(rest),
+    )
+
+
+def flags_of(text: str) -> dict[str, str]:
+    """Read flags out of a text such as `--enable-metrics` or `--max-model-len 4096`."""
+    return _read(spelled(text))[0]
+
+
+def spelled(text: str) -> list[str]:
+    """Return the words of a text that speaks of a flag, with dashes in front."""
+    text = text.strip()
+    return shlex.split(text if text.startswith("-") else f"--{text}")
+
+
+def config_overrides(arguments: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return what the command changes in config.json (--hf-overrides, --rope-scaling)."""
+    changed = dict(_json(arguments.get("hf-overrides", "")))
+    if ropes := _json(arguments.get("rope-scaling", "")):
+        changed["rope_scaling"] = ropes
+    if "rope_parameters" in changed:
+        changed.setdefault("rope_scaling", changed["rope_parameters"])
+    return changed
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _after_program(words: list[str]) -> list[str]:
+    """Drop the program and its subcommand: everything up to `serve`, `-m MODULE` or a script."""
+    for place, word in enumerate(words):
+        if word == "serve" or word.endswith(("api_server", "api_server.py", "vllm_start.py")):
+            return words[place + 1 :]
+        if word.startswith("--"):
+            break
+    return words
+
+
+def _read(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return flags with their values, and words that belong to none."""
+    flags: dict[str, str] = {}
+    loose: list[str] = []
+    last: str | None = None
+    for word in words:
+        name = SHORT.get(word) or (word[2:] if word.startswith("--") and len(word) > len("--") else None)
+        if name is not None:
+            head, equals, value = name.partition("=")
+            last = None if equals else head.replace("_", "-")
+            flags[head.replace("_", "-")] = value
+        elif last is not None and (not word.startswith("-") or NUMBER.fullmatch(word)):
+            flags[last] = f"{flags[last]} {word}".strip()
+        elif last is None:
+            loose.append(word)
+    return flags, loose

@@ -1,0 +1,78 @@
+"""Loosely written facts, one mapping, to a Subject, and the keys nobody understood. Only `load_known` reads files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pulumi_plinth.check.core import Rule
+from pulumi_plinth.check.facts_place import place_of_facts
+from pulumi_plinth.check.facts_place import understood as understood_of_place
+from pulumi_plinth.check.facts_place_words import normal
+from pulumi_plinth.check.facts_serving import Known, serving_of_facts
+from pulumi_plinth.check.facts_serving import understood as understood_of_serving
+from pulumi_plinth.check.place_rules import PLACE_RULES
+from pulumi_plinth.check.serving import Serving
+from pulumi_plinth.check.serving_rules import SERVING_RULES
+from pulumi_plinth.check.serving_rules.architectures import architecture_rules
+from pulumi_plinth.check.serving_rules.flags import flag_rules
+from pulumi_plinth.check.subject import Subject
+from pulumi_plinth.engines.table import load_table
+from pulumi_plinth.fit.shapes import load_shapes
+from pulumi_plinth.model.catalogue import load_catalogue
+
+ENGINE, RELEASE = "vllm", "0.32.0"
+"""The engine whose table is asked."""
+
+ABOUT_FACTS = frozenset({"from_memory", "late_symptom", "source", "title"})
+"""Keys that speak of the facts and not of the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A subject, and the keys that say nothing to us, as they were written."""
+
+    subject: Subject
+    unread: tuple[str, ...]
+
+
+def subject_of_facts(facts: Mapping[str, Any], known: Known) -> Read:
+    """Read facts from both sides: what is served, and where."""
+    subject = Subject(serving_of_facts(facts, known), place_of_facts(facts))
+    seen = understood_of_serving(facts, known) | understood_of_place(facts) | ABOUT_FACTS
+    unread = tuple(str(key) for key in facts if not any(_covers(word, normal(str(key))) for word in seen))
+    return Read(subject, unread)
+
+
+def with_given(serving: Serving, facts: Mapping[str, Any], known: Known) -> Serving:
+    """Add facts about model, shape and release to a server that was read elsewhere, such as in a manifest.
+
+    What was read there wins, and with it the model's card is looked up.
+    """
+    named = {"model": serving.model} if serving.model else {}
+    added = serving_of_facts({**facts, **named, "argv": list(serving.words)}, known)
+    return replace(
+        serving,
+        model=added.model,
+        card=serving.card or added.card,
+        config=serving.config or added.config,
+        weights=serving.weights if serving.weights.bytes else added.weights,
+        media=added.media,
+        version=added.version or serving.version,
+        gpu=replace(added.gpu, count=serving.gpu.count or added.gpu.count) if added.gpu.name else serving.gpu,
+    )
+
+
+def all_rules(known: Known) -> tuple[Rule, ...]:
+    """Return every rule there is, those that need the engine's table included."""
+    return (*SERVING_RULES, *flag_rules(known.table), *architecture_rules(known.table), *PLACE_RULES)
+
+
+def load_known() -> Known:
+    """Load what names are looked up in."""
+    return Known(load_catalogue(), load_shapes(), load_table(ENGINE, RELEASE))
+
+
+def _covers(word: str, key: str) -> bool:
+    return word == key or word.startswith(f"{key}_")

@@ -1,0 +1,155 @@
+"""The engine in loosely written facts: release, image, flags in any spelling, environment. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pulumi_plinth.check.command import flags_of, serving_of_command, spelled
+from pulumi_plinth.check.facts_place_words import Facts, is_absent, words_of
+from pulumi_plinth.check.facts_serving.known import Known
+from pulumi_plinth.check.facts_serving.words import online_method, release_of
+from pulumi_plinth.check.images import image_facts, release_of_image
+from pulumi_plinth.check.serving import Double, Serving, Version
+
+SPELLINGS: Mapping[str, str] = {
+    "tensor-parallel-size": "tp(_size)?|tensor_parallel(ism|_degree|_size)?|(vllm_)?tensor_parallel_size",
+    "pipeline-parallel-size": "pp(_size)?|pipeline_parallel(ism|_degree|_size)?|pipeline_stages",
+    "data-parallel-size": "dp(_size)?|data_parallel(ism|_degree|_size)?",
+    "enable-expert-parallel": "(enable_)?expert_parallel|ep",
+    "max-model-len": "(max_)?(model_len(gth)?|context(_len(gth)?)?)|max_seq_len|ctx(_len)?",
+    "speculative-draft-tensor-parallel-size": "(speculative_)?draft_(tensor_parallel_size|tp)",
+    "max-num-seqs": "max_num_seqs|max_(concurrent_)?sequences|max_batch_size",
+    "max-num-batched-tokens": "max_num_batched_tokens|max_batched_tokens|token_budget",
+    "gpu-memory-utilization": "(gpu_)?(memory_)?utili[sz]ation|gpu_memory_utili[sz]ation|gpu_util",
+    "dtype": "dtype(_arg|_flag|_asked)?|asked_dtype|compute_dtype",
+    "quantization": "quanti[sz]ation(_arg|_flag|_asked)?|load_time_quanti[sz]ation|online_quanti[sz]ation",
+    "kv-cache-dtype": "kv_(cache_)?(dtype|quanti[sz]ation)",
+    "enable-chunked-prefill": "(enable_)?chunked_prefill",
+    "num-speculative-tokens": "(num_)?(speculative|draft)(_tokens|_config|_decoding|_model)?|mtp(_tokens)?|speculator",
+    "distributed-executor-backend": "(distributed_)?executor(_backend)?|distributed_backend",
+    "trust-remote-code": "trust_remote_code",
+    "max-lora-rank": "max_lora_rank|engine_max_rank",
+    "load-format": "load_format",
+    "revision": "revision|model_revision|git_ref",
+    "disable-chunked-mm-input": "disable_chunked_mm_input",
+    "block-size": "block_size",
+}  # fmt: skip
+"""Flag -> how people spell the key, as a pattern over keys in one spelling."""
+
+PLACES = "argv|args|cli|flag|command|config|config_?map|values|spec|yaml|field|helm|chart|template|rendered|pod|env"
+REPEATED = (
+    "tensor_parallel_size", "pipeline_parallel_size", "max_model_len", "max_num_seqs", "gpu_memory_utilization",
+    "dtype",
+)  # fmt: skip
+"""Flags that people find at several places with different values."""
+
+ALONE = "(removed_|unknown_|extra_)?flags?|option|switch"
+ELSEWHERE = {"model", "chat_template", "config", "host", "port", "name"}
+"""Flags whose names are keys of something else, or are read elsewhere."""
+
+COMMANDS = "command|argv|args|engine_args|vllm_args|extra_args|cmd|cli|arguments|container_args"
+RELEASES = (
+    "(vllm_|engine_|runtime_|resolved_|serving_|server_)(version|release)(_resolved)?|vllm|version|release"
+    "|(fails|failed|breaks|broken)_on|upgraded_to|to_version"
+)
+EARLIER = "(worked|works|ran|fitted)_on|upgraded_from|from_version|previous_version"
+
+
+def read_engine(facts: Facts, known: Known) -> Serving:
+    """Read everything about the engine itself."""
+    image = facts.text("(vllm_|engine_|container_|serving_)?image(_tag|_name|_reference)?") or None
+    arguments, doubles = _arguments(facts, known)
+    environment = dict(_environment(facts))
+    base = facts.text("image_base|base_image") or ""
+    return Serving(
+        version=_version(facts, image),
+        upgraded_from=release_of(facts.text(EARLIER) or ""),
+        engine="router" if facts.has("router_image(_version|_tag)?|router_version") else "vllm",
+        image=image,
+        image_facts=image_facts(" ".join(filter(None, (image, base, facts.text("image_(cuda|arch\\w*|platforms?)"))))),
+        arguments=arguments,
+        environment=environment,
+        words=_words(facts),
+        doubles=(*doubles, *_repeated(facts)),
+    )
+
+
+def _version(facts: Facts, image: str | None) -> Version | None:
+    stated = facts.text(RELEASES) or facts.text("engine|router_image(_version|_tag)?|router_version|engine_note")
+    return release_of(stated or "") or (release_of_image(image) if image else None)
+
+
+def _arguments(facts: Facts, known: Known) -> tuple[dict[str, str], list[Double]]:
+    """Collect flags from fields of their own and from command lines; a flag in both is a double."""
+    fields: dict[str, str] = {}
+    for flag, pattern in SPELLINGS.items():
+        found = facts.find(pattern)
+        if found and not is_absent(found[1]):
+            fields[flag] = _text(flag, found[1])
+    fields |= {flag: value for flag, value in _named(facts, known) if flag not in fields}
+    spoken: dict[str, str] = {}
+    for line in _lines(facts):
+        spoken |= serving_of_command(line).arguments
+    both = [flag for flag in fields if flag in spoken]
+    doubles = [Double(f"--{flag}", ("its field", fields[flag]), ("the command", spoken[flag])) for flag in both]
+    return {**fields, **spoken}, doubles
+
+
+def _lines(facts: Facts) -> Iterator[str | list[Any] | tuple[Any, ...]]:
+    for _, value in facts.each(COMMANDS):
+        if isinstance(value, (str, list, tuple)) and not is_absent(value):
+            yield value
+
+
+def _words(facts: Facts) -> tuple[str, ...]:
+    """Return what stands in command lines, and flags that are spoken of alone."""
+    words = [word for line in _lines(facts) for word in serving_of_command(line).words]
+    for _, value in facts.each(ALONE):
+        words += [word for flag in words_of(value) for word in spelled(flag)]
+    return tuple(words)
+
+
+def _repeated(facts: Facts) -> Iterator[Double]:
+    """Yield flags that stand at several places: `argv_max_model_len` beside `config_max_model_len`."""
+    for flag in REPEATED:
+        found = list(facts.each(f"(({PLACES})_)?{flag}"))
+        for key, value in found[1:]:
+            yield Double(flag, (found[0][0], str(found[0][1])), (key, str(value)))
+
+
+def _named(facts: Facts, known: Known) -> Iterator[tuple[str, str]]:
+    """Yield flags that are the value of `flag`, and keys that are spelled like a flag of the release."""
+    for _, value in facts.each(ALONE):
+        for word in words_of(value):
+            yield from flags_of(word).items()
+    for key, value in facts.each("|".join(set(known.flags) - ELSEWHERE)):
+        if not is_absent(value) and not isinstance(value, (list, tuple)):
+            yield known.flags[key], _text(known.flags[key], value)
+
+
+def _text(flag: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (Mapping, list, tuple)):
+        return json.dumps(value)
+    text = str(value).strip()
+    if flag == "quantization":
+        return online_method(text)
+    number = re.match(r"(\d+)\b(?![.\w-])", text)
+    return number[1] if number and " " in text else text
+
+
+def _environment(facts: Facts) -> Iterator[tuple[str, str]]:
+    for _, value in facts.each("env(ironment)?(_variables?)?"):
+        if isinstance(value, Mapping):
+            yield from ((str(name), str(item)) for name, item in value.items())
+        else:
+            for word in words_of(value):
+                name, _, item = word.partition("=")
+                yield name.strip(), item.strip()
+    for key, value in facts.each("(vllm|cuda_visible|nvidia_visible|hf|nccl|ray|torch)_[a-z0-9_]+"):
+        if not isinstance(value, (Mapping, list)) and not key.startswith("vllm_version"):
+            yield key.upper(), {"True": "1", "False": "0"}.get(str(value), str(value))

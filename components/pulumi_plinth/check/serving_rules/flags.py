@@ -1,0 +1,73 @@
+"""Rules about the words of the command: flags, parsers and metrics that a release knows. They need its table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pulumi_plinth.check.core import Rule, Verdict, refuse, warn
+from pulumi_plinth.check.serving import Serving, Version
+from pulumi_plinth.check.serving_rules.architectures import speaks_for
+from pulumi_plinth.check.serving_rules.releases import release
+from pulumi_plinth.check.subject import Subject
+from pulumi_plinth.engines.arguments import check_arguments, metric_fault
+from pulumi_plinth.engines.table import EngineTable
+
+GONE: Mapping[str, Version] = {
+    "disable-log-requests": (0, 11), "enable-reasoning": (0, 10), "engine-use-ray": (0, 6), "worker-use-ray": (0, 10),
+    "guided-decoding-backend": (0, 12), "num-scheduler-steps": (0, 11), "num-lookahead-slots": (0, 12),
+    "preemption-mode": (0, 11), "speculative-model": (0, 9), "num-speculative-tokens": (0, 9), "swap-space": (0, 18),
+    "use-v2-block-manager": (0, 12), "rope-scaling": (0, 14), "rope-theta": (0, 14), "task": (0, 13),
+    "disable-log-stats-requests": (0, 1), "max-seq-len-to-capture": (0, 12),
+    "speculative-draft-tensor-parallel-size": (0, 9), "ngram-prompt-lookup-max": (0, 9), "cuda-graph-sizes": (0, 13),
+}  # fmt: skip
+"""Flags that there were, and the first release without them (for some, the latest that can be)."""
+
+NAMES = ("tool-call-parser", "reasoning-parser", "kv-cache-dtype", "load-format", "attention-backend")
+"""Flags whose values are judged wherever they stand, not only in a command line."""
+
+
+def flag_rules(table: EngineTable) -> tuple[Rule, ...]:
+    """Return the rules that ask a release's table."""
+
+    def known_words(subject: Subject) -> Iterator[Verdict]:
+        serving = subject.serving
+        if serving.engine != "vllm" or not speaks_for(table, serving):
+            return
+        for fault in check_arguments(_words(serving), table, "arguments").faults:
+            problem = f"{fault.value or ''} {fault.problem}".strip()
+            yield refuse("flag", fault.path, problem, fault.remedy)
+
+    def known_metrics(subject: Subject) -> Iterator[Verdict]:
+        for name in subject.place.scaling.metrics:
+            fault = metric_fault(name, table, "metric") if speaks_for(table, subject.serving) else None
+            if fault:
+                yield refuse("metric", fault.path, f"{name} {fault.problem}", fault.remedy)
+
+    return (known_words, known_metrics, gone, rendered_for_newer)
+
+
+def gone(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a flag that a release removed stops it."""
+    version = subject.serving.version
+    for flag in subject.serving.arguments:
+        first = GONE.get(flag)
+        if version and first and version >= first:
+            problem = f"--{flag} is gone since {release(first)}, this is {release(version)}"
+            yield refuse("flag", f"--{flag}", problem, "leave it out, or see `vllm serve --help`")
+
+
+def rendered_for_newer(subject: Subject) -> Iterator[Verdict]:
+    """Hold that an image older than what rendered its flags does not know them."""
+    serving = subject.serving
+    if serving.arguments and serving.version == (0,):
+        shown = ", ".join(f"--{flag}" for flag in list(serving.arguments)[:3])
+        verdict = refuse if serving.engine == "router" else warn
+        yield verdict("flag", "image", f"the image is older than {shown}", "take the image of the chart's release")
+
+
+def _words(serving: Serving) -> list[str]:
+    """Return the command line, or where there is none the fields whose names can be wrong."""
+    if serving.words:
+        return list(serving.words)
+    named = [(flag, serving.arguments[flag]) for flag in NAMES if flag in serving.arguments]
+    return [word for flag, value in named for word in (f"--{flag}", value)]

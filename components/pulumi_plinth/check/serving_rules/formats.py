@@ -1,0 +1,74 @@
+"""Rules about the model's files: which format an engine reads, alone or over several GPUs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pulumi_plinth.check.core import Verdict, refuse, warn
+from pulumi_plinth.check.serving_rules import values
+from pulumi_plinth.check.serving_rules.releases import GGUF_COLON_UNKNOWN, GGUF_SHARDS_WRONG
+from pulumi_plinth.check.subject import Subject
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+COLON = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+):(?P<quantization>[\w.-]+)")
+FOREIGN = ("mlx", "onnx", "exl2", "exl3", "tensorrt", "coreml")
+"""Formats of other engines."""
+
+NEEDS = {
+    "safetensors": ("safetensors",), "fastsafetensors": ("safetensors",), "runai_streamer": ("safetensors",),
+    "instanttensor": ("safetensors",), "pt": ("bin", "pt"), "gguf": ("gguf",),
+}  # fmt: skip
+"""--load-format -> formats it reads."""
+
+
+def foreign(subject: Subject) -> Iterator[Verdict]:
+    """Hold that weights that were converted for another engine."""
+    formats = subject.serving.weights.formats
+    if formats and set(formats) <= set(FOREIGN):
+        problem = f"weights in {', '.join(formats)} are made for another engine"
+        yield refuse("weight-format", "weights", problem, "take the original safetensors")
+
+
+def load_format(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a loader reads the formats it was made for."""
+    formats, asked = subject.serving.weights.formats, subject.serving.arguments.get("load-format", "auto").lower()
+    needed = NEEDS.get(asked)
+    if formats and needed and not set(formats) & set(needed):
+        problem = f"--load-format {asked} finds no file, the weights are {', '.join(formats)}"
+        yield refuse("load-format", "--load-format", problem, "write auto")
+
+
+def gguf_over_gpus(subject: Subject) -> Iterator[Verdict]:
+    """Hold that GGUF over several GPUs was wrong without a word."""
+    serving = subject.serving
+    over = values.tensor(serving) > 1 and "gguf" in serving.weights.formats
+    if over and GGUF_SHARDS_WRONG.holds(serving.version):
+        problem = "GGUF over several GPUs answers garbage in this release"
+        yield warn("gguf-tensor-parallel", "--tensor-parallel-size", problem, "take safetensors, or a newer release")
+
+
+def gguf_colon(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a colon is no part of a repository's name; newer releases split it off."""
+    serving = subject.serving
+    found = COLON.fullmatch(serving.model or "")
+    if found and GGUF_COLON_UNKNOWN.holds(serving.version):
+        problem = f"'{serving.model}' is no repository: this release does not split :{found['quantization']} off"
+        yield refuse("repository-name", "model", problem, f"download the file of {found['repository']} and name it")
+
+
+def gguf_repository(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a repository of GGUF files holds many models; one must be chosen."""
+    serving = subject.serving
+    name = serving.model or ""
+    if REPOSITORY.fullmatch(name) and name.lower().endswith("-gguf") and "load-format" not in serving.arguments:
+        problem = f"{name} holds a file for each quantization and none is chosen"
+        yield warn("repository-name", "model", problem, f"write {name}:QUANTIZATION, or the path of one file")
+
+
+def split_gguf(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a GGUF file cut into parts must be put together first."""
+    parts = [name for name in subject.serving.weights.files if re.search(r"-of-\d+\.gguf$", name)]
+    if parts:
+        problem = f"{parts[0]} is one part of a file"
+        yield refuse("gguf-parts", "weights", problem, "merge the parts with gguf-split --merge")

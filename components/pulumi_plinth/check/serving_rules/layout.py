@@ -1,0 +1,160 @@
+"""Rules about how one engine is spread over GPUs: sizes that must divide, stages, slices, nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from plinth_runtime.contract.card import ModelCard
+from plinth_runtime.contract.card_types import Quantization
+from pulumi_plinth.check.core import Verdict, refuse, warn
+from pulumi_plinth.check.serving import Serving
+from pulumi_plinth.check.serving_rules import values
+from pulumi_plinth.check.serving_rules.releases import (
+    NO_PIPELINE,
+    ONLINE_BLOCKS_UNPADDED,
+    RAY_STAGES,
+    RAY_STAGES_FAIL,
+)
+from pulumi_plinth.check.subject import Subject
+from pulumi_plinth.fit.layout import Layout
+from pulumi_plinth.fit.parallel import Nodes, misfits
+from pulumi_plinth.fit.shapes import plain_shape
+from pulumi_plinth.quantities import GIB
+
+TENSOR = "--tensor-parallel-size"
+PIPELINE = "--pipeline-parallel-size"
+GPTQ_GROUP = 128
+"""Weights that share a scale where a GPTQ or AWQ checkpoint does not say; what makers use."""
+
+ONLINE_BLOCKS = ("fp8_per_block",)
+PER_BLOCK = Quantization(method="fp8", bits=8, format="e4m3")
+SOME_MEMORY_GIB = 80.0
+
+
+def sizes(subject: Subject) -> Iterator[Verdict]:
+    """Hold that heads, KV heads, vocabulary, slices and groups must divide; stages, experts and nodes must suffice."""
+    serving = subject.serving
+    if serving.card is None:
+        return
+    layout = _layout(serving, serving.card)
+    card = _as_loaded(subject, serving.card)
+    for misfit in misfits(card, layout, _nodes(serving, layout)):
+        if misfit.rule == "layers" and not card.layers:
+            continue
+        path = PIPELINE if misfit.rule == "layers" else TENSOR
+        yield refuse(misfit.rule, path, misfit.problem, misfit.remedy)
+
+
+def too_few_gpus(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a layout takes no more GPUs than there are, whatever the model."""
+    serving = subject.serving
+    wanted, there = values.tensor(serving) * values.pipeline(serving), values.gpus_there(serving)
+    if serving.card is None and there and wanted > there:
+        problem = f"{wanted} GPUs are needed, there are {there}"
+        yield refuse("gpus", TENSOR, problem, "write smaller sizes or add GPUs")
+
+
+def stages_with_drafts(subject: Subject) -> Iterator[Verdict]:
+    """Hold that draft tokens and stages exclude each other: refused by older releases, wrong text from newer ones."""
+    stages = values.pipeline(subject.serving)
+    if stages > 1 and values.speculative(subject.serving):
+        problem = f"{stages} stages together with speculative decoding (vllm-project/vllm#14117, #49355)"
+        yield refuse("pipeline-speculative", PIPELINE, problem, "leave one of them out")
+
+
+def stages_of_a_class(subject: Subject) -> Iterator[Verdict]:
+    """Hold that some model classes cannot be cut into stages."""
+    serving = subject.serving
+    span = NO_PIPELINE.get(values.model_type(serving))
+    if values.pipeline(serving) > 1 and span and span.holds(serving.version, unknown=span.last is None):
+        problem = f"{values.model_type(serving)} cannot be cut into {values.pipeline(serving)} stages"
+        yield refuse("pipeline-support", PIPELINE, problem, "use tensor parallelism alone")
+
+
+def stages_over_ray(subject: Subject) -> Iterator[Verdict]:
+    """Hold that Ray does not carry more than three stages."""
+    serving = subject.serving
+    stages = values.pipeline(serving)
+    over_ray = serving.arguments.get("distributed-executor-backend", "").lower() == "ray"
+    if over_ray and stages > RAY_STAGES and RAY_STAGES_FAIL.holds(serving.version, unknown=True):
+        problem = f"{stages} stages over Ray fail when the cache is set up, {RAY_STAGES} work"
+        yield refuse("pipeline-ray", PIPELINE, problem, f"write at most {RAY_STAGES}, or the backend mp with --nnodes")
+
+
+def nodes_over_ray(subject: Subject) -> Iterator[Verdict]:
+    """Hold that --nnodes belongs to the backend mp."""
+    serving = subject.serving
+    backend = serving.arguments.get("distributed-executor-backend", "mp").lower()
+    if (values.whole(serving, "nnodes") or 1) > 1 and backend == "ray":
+        yield refuse("nnodes", "--nnodes", "several nodes are asked for beside Ray", "write the backend mp")
+
+
+def slices(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a process sees one MIG slice, whatever the model."""
+    serving = subject.serving
+    gpus = values.tensor(serving) * values.pipeline(serving)
+    if serving.gpu.mig and serving.card is None and gpus > 1:
+        problem = f"a process sees one MIG slice, {gpus} cannot be joined"
+        yield refuse("mig", TENSOR, problem, "write sizes of 1, or use whole GPUs")
+
+
+def context_groups(subject: Subject) -> Iterator[Verdict]:
+    """Hold that decode context parallelism uses the tensor group's GPUs."""
+    parts, ranks = values.whole(subject.serving, "decode-context-parallel-size"), values.tensor(subject.serving)
+    if parts and ranks % parts:
+        problem = f"{ranks} tensor-parallel GPUs cannot be divided into {parts} parts of the context"
+        yield refuse("context-parallel", "--decode-context-parallel-size", problem, f"write a divisor of {ranks}")
+
+
+def idle_nodes(subject: Subject) -> Iterator[Verdict]:
+    """Hold that nodes which the layout does not reach are paid for and idle."""
+    serving = subject.serving
+    needed = values.tensor(serving) * values.pipeline(serving) * (values.whole(serving, "data-parallel-size") or 1)
+    count, nodes = serving.gpu.count, serving.nodes or 1
+    if "tensor-parallel-size" in serving.arguments and count and nodes > 1 and needed <= count * (nodes - 1):
+        problem = f"the layout takes {needed} GPUs, {nodes} nodes have {count * nodes}"
+        yield warn("idle-nodes", "nodes", problem, f"write {-(-needed // count)} nodes, or more stages or copies")
+
+
+def vision_heads(subject: Subject) -> Iterator[Verdict]:
+    """Hold that the heads of a vision tower must divide too."""
+    heads, ranks = subject.serving.config.get("vision_num_attention_heads"), values.tensor(subject.serving)
+    apart = subject.serving.arguments.get("mm-encoder-tp-mode") == "data"
+    if isinstance(heads, int) and heads % ranks and not apart:
+        problem = f"{heads} heads of the vision tower cannot be divided by {ranks} GPUs"
+        yield refuse("vision-heads", TENSOR, problem, "write a divisor, or --mm-encoder-tp-mode data")
+
+
+def draft_ranks(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a draft model runs on one GPU, or on all of its target's."""
+    serving = subject.serving
+    draft = values.whole(serving, "speculative-draft-tensor-parallel-size")
+    if draft and draft not in (1, values.tensor(serving)):
+        problem = f"the draft model is spread over {draft} GPUs, its target over {values.tensor(serving)}"
+        yield refuse("draft-tensor-parallel", "--speculative-config", problem, "write 1 or the target's size")
+
+
+def _layout(serving: Serving, card: ModelCard) -> Layout:
+    ranks, copies = values.tensor(serving), values.whole(serving, "data-parallel-size") or 1
+    whole_experts = values.switched(serving, "enable-expert-parallel") and (card.experts or card.layers)
+    return Layout(ranks, values.pipeline(serving), copies, ranks * copies if whole_experts else 1)
+
+
+def _nodes(serving: Serving, layout: Layout) -> Nodes:
+    """Make the nodes that are there; uncounted GPUs are as many as it takes."""
+    memory = serving.gpu.memory_bytes / GIB if serving.gpu.memory_bytes else SOME_MEMORY_GIB
+    count = serving.gpu.count or None
+    nodes = (serving.nodes or 1) if count else None
+    return Nodes(replace(plain_shape(count or layout.gpus, memory), rdma=None), nodes, serving.gpu.mig)
+
+
+def _as_loaded(subject: Subject, card: ModelCard) -> ModelCard:
+    """Return the card as the engine will hold it: quantised at load, groups where the checkpoint keeps silent."""
+    method, quantization = values.method(subject), card.quantization
+    if method in ONLINE_BLOCKS and ONLINE_BLOCKS_UNPADDED.holds(subject.serving.version, unknown=True):
+        return card.model_copy(update={"quantization": PER_BLOCK})
+    if method.startswith(("gptq", "awq", "auto_")) and (quantization is None or quantization.group_size is None):
+        grouped = Quantization(method=method, bits=4, group_size=GPTQ_GROUP)
+        return card.model_copy(update={"quantization": grouped})
+    return card

@@ -1,0 +1,117 @@
+"""What depends on the engine's release: spans with first and last release, and tables keyed by them. Values only.
+
+Read from vLLM 0.32 itself, from its release notes and from the threads that are named. Where a first release is not
+sure, the earliest plausible one stands here, so that nothing is refused wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pulumi_plinth.check.serving import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Releases from `first` to `last`, both included; () and None are open ends."""
+
+    first: Version = ()
+    last: Version | None = None
+
+    def holds(self, version: Version | None, *, unknown: bool = False) -> bool:
+        """Whether the release is inside; `unknown` is the answer where nobody says which it is."""
+        if version is None:
+            return unknown
+        return version >= self.first and (self.last is None or version[: len(self.last)] <= self.last)
+
+
+def release(version: Version) -> str:
+    """Write a release as people do."""
+    return ".".join(map(str, version))
+
+
+BFLOAT16_REFUSED = Span(last=(0, 8))
+"""--dtype auto did not fall back to float16 on old GPUs (vllm-project/vllm#17265, merged after 0.8.5)."""
+
+AWQ_FLOAT16_ONLY = Span(last=(0, 31))
+"""An explicit awq or gptq ran kernels for float16 only; 0.32 picks the kernel itself (auto_awq)."""
+
+FP8_BLOCKS_NATIVE = Span(last=(0, 8))
+"""Block-wise fp8 had no weight-only fallback below capability 8.9 (vllm-project/vllm#17581)."""
+
+ONLINE_BLOCKS_UNPADDED = Span(last=(0, 31))
+"""Per-block fp8 made at load did not pad experts (vllm-project/vllm#44763); 0.32 does."""
+
+VISIBLE_BY_NUMBER = Span(last=(0, 31))
+"""CUDA_VISIBLE_DEVICES had to be numbers (vllm-project/vllm#41848); 0.32 looks identifiers up."""
+
+CHUNKED_BY_DEFAULT = Span(first=(0, 8))
+"""Chunked prefill is on unless it is switched off (engine V1)."""
+
+DYNAMIC_ROPE_IGNORED = Span(last=(0, 2))
+"""Dynamic rope scaling did not lengthen the context (vllm-project/vllm#2518)."""
+
+GGUF_SHARDS_WRONG = Span(last=(0, 5))
+"""GGUF over several GPUs answered garbage (vllm-project/vllm#7880, seen on 0.5.5)."""
+
+GGUF_COLON_UNKNOWN = Span(last=(0, 11))
+"""repository:quantization was not split (vllm-project/vllm#29137)."""
+
+RAY_STAGES_FAIL = Span()
+RAY_STAGES = 3
+"""More stages than this fail over Ray (vllm-project/vllm#30128, kaito-project/kaito#2121); no release is known good."""
+
+NO_PIPELINE: Mapping[str, Span] = {
+    "deepseek_v4": Span(last=(0, 31)),
+    "gemma3n": Span(),
+    "gemma3n_text": Span(),
+    "mamba2": Span(),
+    "whisper": Span(),
+    "zamba2": Span(),
+}
+"""Model types whose class lacks SupportsPP (0.32 read; deepseek_v4 of before: vllm-project/vllm#52761)."""
+
+TEMPLATE_MISSING: Mapping[str, Span] = {"deepseek_v32": Span(last=(0, 11))}
+"""Chat models that bring no template, and the releases without a renderer of their own for them."""
+
+METHODS: tuple[tuple[str, Span, tuple[int, int]], ...] = (
+    ("awq", Span(), (7, 5)),
+    ("awq_marlin", Span(last=(0, 31)), (8, 0)),
+    ("gptq_marlin", Span(last=(0, 31)), (8, 0)),
+    ("marlin", Span(last=(0, 31)), (8, 0)),
+    ("fp8", Span(last=(0, 9)), (8, 0)),
+    ("fp8", Span(first=(0, 10)), (7, 5)),
+    ("mxfp4", Span(last=(0, 10, 1)), (9, 0)),
+    ("mxfp4", Span(first=(0, 10, 2)), (8, 0)),
+    ("bitsandbytes", Span(), (7, 0)),
+)
+"""Quantization method, releases, least compute capability (`get_min_capability`); the rest is in fit/capability.py."""
+
+NEWEST: tuple[tuple[tuple[int, int], Version], ...] = (((8, 9), (0, 2)), ((9, 0), (0, 2)), ((10, 0), (0, 9)))
+"""Compute capability -> first release whose published builds carry kernels for it and later ones (CUDA 12.8 for
+Blackwell came with 0.9, vllm-project/vllm#18813)."""
+
+SINCE: Mapping[str, Version] = {
+    "cohere": (0, 4), "cohere2": (0, 6, 4), "dbrx": (0, 4), "deepseek_v2": (0, 5, 1), "deepseek_v3": (0, 6, 6),
+    "deepseek_v32": (0, 11), "ernie4_5": (0, 9, 2), "ernie4_5_moe": (0, 9, 2), "exaone": (0, 5, 4),
+    "exaone4": (0, 10), "falcon_h1": (0, 9), "gemma": (0, 3, 2), "gemma2": (0, 5, 1), "gemma3": (0, 8),
+    "gemma3_text": (0, 8), "gemma3n": (0, 9, 2), "gemma4": (0, 18), "glm4": (0, 8, 3), "glm4_moe": (0, 10),
+    "glm4v_moe": (0, 10), "gpt_oss": (0, 10, 1), "granite": (0, 5, 5), "granitemoe": (0, 6, 2), "kimi_vl": (0, 8, 5),
+    "kimi_linear": (0, 11, 1), "llama4": (0, 8, 3), "minimax_m2": (0, 11, 1), "mistral3": (0, 8), "mixtral": (0, 2, 4),
+    "mllama": (0, 6, 2), "modernbert": (0, 8, 5), "nemotron_h": (0, 8, 3), "olmo2": (0, 6, 4), "olmo3": (0, 10, 2),
+    "olmoe": (0, 6, 1), "paligemma": (0, 5, 1), "phi3": (0, 4, 1), "phi4mm": (0, 7, 4), "phimoe": (0, 6, 1),
+    "pixtral": (0, 6, 1), "qwen2": (0, 3), "qwen2_5_omni": (0, 8, 5), "qwen2_5_vl": (0, 7, 2),
+    "qwen2_moe": (0, 4), "qwen2_vl": (0, 6, 1), "qwen3": (0, 8, 4), "qwen3_5": (0, 16), "qwen3_5_moe": (0, 16),
+    "qwen3_moe": (0, 8, 4), "qwen3_next": (0, 10, 2), "qwen3_omni_moe": (0, 11), "qwen3_vl": (0, 11),
+    "qwen3_vl_moe": (0, 11), "seed_oss": (0, 10, 1), "smollm3": (0, 9, 2), "starcoder2": (0, 3, 3),
+}  # fmt: skip
+"""Model type -> first release that knows it (vLLM's release notes)."""
+
+UNTIL: Mapping[str, Version] = {
+    "aquila": (0, 24), "baichuan": (0, 23), "bamba": (0, 23), "chameleon": (0, 28), "dots1": (0, 23), "fuyu": (0, 25),
+    "grok-1": (0, 24), "internlm": (0, 23), "jais": (0, 22), "minimax_m1": (0, 23), "minimax_text_01": (0, 23),
+    "mllama": (0, 10, 2), "persimmon": (0, 25), "phi3small": (0, 9, 2), "phi4flash": (0, 10, 2), "plamo2": (0, 26),
+    "qwen": (0, 23), "telechat": (0, 25), "xverse": (0, 23),
+}  # fmt: skip
+"""Model type -> last release that knows it (`_PREVIOUSLY_SUPPORTED_MODELS` of 0.32)."""
