@@ -30,6 +30,8 @@ _PROGRAMS: Mapping[str, str] = {
     "sglang.launch_server": "sglang",
 }  # fmt: skip
 _COMMANDS: Mapping[tuple[str, ...], str] = {("vllm", "serve"): "vllm", ("smg", "serve"): "smg"}
+_ENDS = ("&", "&&", "|", "||", ";", ")")
+_WORDS = re.compile(r"(-{1,2}[\w.-]+|python3?|vllm|sglang|smg)\s")
 _TAG = re.compile(r"(?:vllm|sglang)[^/@]*?v?(\d+\.\d+(?:\.\d+)?)")
 _OPERATORS = values.one_of(equal="Equal", greaterthan="GreaterThan", greaterthanorequal="GreaterThanOrEqual")
 
@@ -133,6 +135,8 @@ def _versioned(value: Any) -> VersionedName:
     if isinstance(value, str):
         return VersionedName(name=value)
     item = values.tree(value)
+    if not item.get("name"):
+        values.refuse("has no name; write name:, such as safetensors")
     return VersionedName(
         name=values.text(item["name"]),
         version=values.text(item["version"]) if item.get("version") else None,
@@ -149,7 +153,7 @@ def _override(item: dict[str, Any]) -> Override:
     sizes = item.get("tensorParallelismOverride") or {}
     groups = {group: sizes.get(f"{group}ParallelSize") for group in ("tensor", "pipeline", "data")}
     return Override(
-        arguments=tuple(_split(values.texts(item.get("runtimeArgsOverride") or []))),
+        arguments=tuple(word for each in values.texts(item.get("runtimeArgsOverride") or []) for word in _split(each)),
         environment=values.mapping(item.get("environmentOverride") or {}),
         **{group: values.integer(size) if size else None for group, size in groups.items()},
     )
@@ -170,27 +174,42 @@ def _runner(reading: _Reading) -> tuple[dict[str, Any], str]:
 def _engine(reading: _Reading, runner: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
     """Split command and arguments into words; return the engine that is started and its own arguments."""
     both = [*(reading.get("command", values.texts) or []), *(reading.get("args", values.texts) or [])]
-    words = _split(both)
-    for index, word in enumerate(words):
-        pair = tuple(words[index : index + 2])
-        if word in _PROGRAMS:
-            return _PROGRAMS[word], tuple(words[index + 1 :])
-        if pair in _COMMANDS:
-            return _COMMANDS[pair], tuple(words[index + 2 :])
+    words = [word for item in both for word in _split(item)]
+    started = _started(words)
+    if started:
+        return started
     guessed = next((engine for engine in ("vllm", "sglang") if engine in str(runner.get("image", ""))), None)
     return guessed, tuple(words)
 
 
-def _split(items: list[str]) -> list[str]:
-    """Split items that are scripts or hold a flag with its value; others are words already."""
-    words: list[str] = []
-    for item in items:
-        script = "\n" in item or re.match(r"(-{1,2}[\w.-]+|python3?|vllm|sglang|smg)\s", item.strip())
-        try:
-            words.extend(shlex.split(item.replace("\\\n", " "), comments=True) if script else [item])
-        except ValueError:
-            words.append(item)
-    return words
+def _started(words: list[str]) -> tuple[str, tuple[str, ...]] | None:
+    """Find the program of an engine; return the engine, and its arguments up to the end of the command."""
+    for index, word in enumerate(words):
+        pair = tuple(words[index : index + 2])
+        if word in _PROGRAMS or pair in _COMMANDS:
+            rest = words[index + 1 :] if word in _PROGRAMS else words[index + 2 :]
+            end = next((place for place, each in enumerate(rest) if each in _ENDS), len(rest))
+            return _PROGRAMS.get(word) or _COMMANDS[pair], tuple(rest[:end])
+    return None
+
+
+def _split(item: str) -> list[str]:
+    """Split a script, line by line, or a flag with its value; other items are words already.
+
+    Of a script, the line that starts the engine is all that counts.
+    """
+    if not ("\n" in item or _WORDS.match(item.strip())):
+        return [item]
+    lines = [_shell(line) for line in item.replace("\\\n", " ").splitlines()]
+    starting = [words for words in lines if _started(words)]
+    return starting[0] if starting else [word for words in lines for word in words]
+
+
+def _shell(line: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError:
+        return line.split()
 
 
 def _release(image: Any, engine: str | None) -> str | None:
@@ -203,6 +222,8 @@ def _variables(value: Any) -> dict[str, str]:
     if value is paths.MISSING or value is None:
         return {}
     items = [values.tree(item) for item in _items(value)]
+    if not all(item.get("name") for item in items):
+        values.refuse("has an entry without a name; write `- name:` and `value:`")
     return {values.text(item["name"]): values.text(item["value"]) for item in items if item.get("value") is not None}
 
 
