@@ -1,6 +1,7 @@
 """Agents on a real vLLM and the sample model, for the tests of tests/engine. A start costs half a minute."""
 
 import hashlib
+import http.client
 import json
 import os
 import signal
@@ -52,7 +53,7 @@ class Server:
         request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 our URL
-                return answer.status, answer.read().decode()
+                return answer.status, whole_or_cut(answer)
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
@@ -92,6 +93,14 @@ class Server:
         begun = time.monotonic()
         self.process.send_signal(number)
         return self.process.wait(60), time.monotonic() - begun
+
+
+def whole_or_cut(answer):
+    """An answer's text as far as it came."""
+    try:
+        return answer.read().decode()
+    except http.client.IncompleteRead as error:
+        return error.partial.decode()
 
 
 def session_of(pid):
