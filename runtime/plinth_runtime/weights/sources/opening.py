@@ -17,6 +17,7 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 MODULES: Mapping[str, str] = MappingProxyType(
     {
+        "hf": "plinth_runtime.weights.sources.hub",
         "https": "plinth_runtime.weights.sources.https",
         "http": "plinth_runtime.weights.sources.https",
         "local": "plinth_runtime.weights.sources.local",
