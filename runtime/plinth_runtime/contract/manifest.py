@@ -3,29 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from plinth_runtime.contract.base import Document
 
 MANIFEST_NAME = "plinth-manifest.json"
 """The manifest's name inside the model folder. It does not list itself."""
 
+MAX_PART_BYTES = 1 << 30
 
-class ManifestFile(Document):
+
+class _Sparse(Document):
+    """A document whose absent values are not written, so that older manifests keep their bytes and digest."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+
+class ManifestFile(_Sparse):
     """One file of a model."""
 
     path: str = Field(description="Relative to the folder, with forward slashes.")
     size: int = Field(ge=0, description="Bytes.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    part_size: int | None = Field(default=None, gt=0, le=MAX_PART_BYTES, description="Bytes of each part but the last.")
+    part_crc32c: str | None = Field(
+        default=None, pattern=r"^([0-9a-f]{8})*$", description="CRC32C of each part in order, 8 hex digits each."
+    )
+    etag: str | None = Field(default=None, description="The version that the source named, if it named one.")
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if (self.part_size is None) != (self.part_crc32c is None):
+            raise ValueError("partSize and partCrc32c come together or not at all")
+        if self.part_size is not None and len(self.part_crcs) != -(-self.size // self.part_size):
+            count = -(-self.size // self.part_size)
+            raise ValueError(f"partCrc32c has {len(self.part_crcs)} parts, {self.size} bytes make {count}")
+        return self
+
+    @property
+    def part_crcs(self) -> tuple[int, ...]:
+        """The parts' CRC32C as numbers; empty if they are not known."""
+        text = self.part_crc32c or ""
+        return tuple(int(text[start : start + 8], 16) for start in range(0, len(text), 8))
 
 
-class WeightManifest(Document):
+class WeightManifest(_Sparse):
     """Every file of a model folder, in order of path."""
 
     version: Literal[1] = 1
     source: str = Field(default="", description="Where the weights came from, for people.")
+    commit: str | None = Field(default=None, description="The source's commit or version, if it has one.")
+    learned: Literal[True] | None = Field(
+        default=None,
+        description="The digests were taken from what arrived: nothing vouched for it. Agreeing with them proves that "
+        "nothing changed since, not that it was right.",
+    )
     files: tuple[ManifestFile, ...] = Field(min_length=1)
 
     @property

@@ -11,7 +11,8 @@ from pathlib import Path
 from plinth_runtime.contract.card import CardError, ModelCard, Reader, read_card
 from plinth_runtime.contract.manifest import MANIFEST_NAME, ManifestFile, WeightManifest
 from plinth_runtime.errors import CorruptWeightsError
-from plinth_runtime.weights.verify import corrupt, digest_faults, is_bookkeeping, parse_manifest, presence_faults
+from plinth_runtime.weights.names import is_bookkeeping
+from plinth_runtime.weights.verify import corrupt, digest_faults, parse_manifest, presence_faults
 
 CHUNK_BYTES = 1 << 20
 """One read. Larger ones are no faster and stay in the agent's memory."""

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from plinth_runtime.contract.manifest import MANIFEST_NAME, WeightManifest, size_faults
 from plinth_runtime.errors import CorruptWeightsError
+from plinth_runtime.weights.names import is_bookkeeping
 
 FAULTS_SHOWN = 5
 """A sentence names this many faults; `verify` lists all."""
@@ -50,11 +51,6 @@ def digest_faults(manifest: WeightManifest, digests: Mapping[str, str]) -> tuple
         for file in manifest.files
         if digests.get(file.path) != file.sha256
     )
-
-
-def is_bookkeeping(path: str) -> bool:
-    """Say whether a path is no part of a model: the manifest itself and anything hidden, as `.gitattributes`."""
-    return path == MANIFEST_NAME or any(part.startswith(".") for part in path.split("/"))
 
 
 def corrupt(folder: str, faults: tuple[str, ...]) -> CorruptWeightsError:

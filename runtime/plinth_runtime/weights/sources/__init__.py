@@ -141,6 +141,10 @@ class TransientError(SourceError):
         self.retry_after = retry_after
 
 
+class WrongAnswerError(TransientError):
+    """An answer to another question than the one asked, such as 200 to a range. It is not tried as often."""
+
+
 class RefusedError(SourceError):
     """The store does not want us (401, 403) or the request (400): asking again changes nothing."""
 

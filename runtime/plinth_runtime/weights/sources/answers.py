@@ -6,7 +6,14 @@ import re
 from dataclasses import dataclass
 from http.client import HTTPResponse
 
-from plinth_runtime.weights.sources import ChangedError, NotFoundError, RefusedError, SourceError, TransientError
+from plinth_runtime.weights.sources import (
+    ChangedError,
+    NotFoundError,
+    RefusedError,
+    SourceError,
+    TransientError,
+    WrongAnswerError,
+)
 
 GONE = frozenset({404, 410})
 THROTTLES = frozenset({429, 503})
@@ -48,23 +55,23 @@ def range_fault(answer: HTTPResponse, wanted: Wanted) -> SourceError | None:
 
 def _shape_fault(answer: HTTPResponse, wanted: Wanted) -> SourceError | None:
     if answer.getheader("Content-Encoding", "identity") != "identity":
-        return TransientError(f"{wanted.name}: the store sent it encoded as {answer.getheader('Content-Encoding')}")
+        return WrongAnswerError(f"{wanted.name}: the store sent it encoded as {answer.getheader('Content-Encoding')}")
     if answer.status == OK and not wanted.is_whole:
-        return TransientError(f"{wanted.name}: the store answered 200 with the whole object to a range request")
+        return WrongAnswerError(f"{wanted.name}: the store answered 200 with the whole object to a range request")
     if answer.status == PARTIAL and (fault := _place_fault(answer.getheader("Content-Range", ""), wanted)) is not None:
         return fault
     if answer.length == wanted.length:
         return None
     if answer.length is not None and answer.status == OK:
         return ChangedError(wanted.name, f"of {wanted.size} bytes", f"one of {answer.length} bytes")
-    return TransientError(f"{wanted.name}: asked for {wanted.length} bytes, the store sends {answer.length}")
+    return WrongAnswerError(f"{wanted.name}: asked for {wanted.length} bytes, the store sends {answer.length}")
 
 
 def _place_fault(said: str, wanted: Wanted) -> SourceError | None:
     end = wanted.start + wanted.length - 1
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said)
     if match is None or (int(match[1]), int(match[2])) != (wanted.start, end):
-        return TransientError(f"{wanted.name}: asked for bytes {wanted.start}-{end}, the store sent '{said}'")
+        return WrongAnswerError(f"{wanted.name}: asked for bytes {wanted.start}-{end}, the store sent '{said}'")
     if match[3] not in {"*", str(wanted.size)}:
         return ChangedError(wanted.name, f"of {wanted.size} bytes", f"one of {match[3]} bytes")
     return None

@@ -135,7 +135,7 @@ class WebFolder:
         size = headers.get("Content-Length", "")
         if not size.isdecimal():
             raise RefusedError(f"{url}: the server does not say how many bytes it has")
-        return RemoteObject(name, int(size), url, headers.get("ETag"))
+        return RemoteObject(name, int(size), url, headers.get("ETag") or _time_tag(headers.get("Last-Modified")))
 
 
 class WebSession:
@@ -155,6 +155,11 @@ class WebSession:
     def close(self) -> None:
         """Close the connection."""
         self._wire.close()
+
+
+def _time_tag(modified: str | None) -> str | None:
+    """Make a weak tag of a time of change: good to know a file again, never sent to the server."""
+    return f'W/"{modified}"' if modified else None
 
 
 def _maybe(wire: Wire, url: str, limit: int | None = None) -> bytes | None:

@@ -1,0 +1,216 @@
+"""The one thread that makes arrived parts durable, writes them into the journal, and finishes files.
+
+Parts are synced in batches, one call for all of them; only then the journal speaks of them. A file whose parts are all
+there is checked as a whole and put under its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Protocol
+
+from plinth_runtime.errors import CorruptWeightsError
+from plinth_runtime.weights.disk import stamp_of, sync_files
+from plinth_runtime.weights.journal import FileRecord, Journal, PartRecord
+from plinth_runtime.weights.parts import Part
+from plinth_runtime.weights.work import FileWork
+
+BATCH_BYTES = 64 << 20
+"""What a killed fetch may have to fetch again, besides the parts under way."""
+
+HASH_THREADS = 2
+HASH_CHUNK_BYTES = 1 << 20
+MAX_ROUNDS = 2
+"""A file that is wrong as a whole, with no part to blame, is fetched once more."""
+
+
+class Place(Protocol):
+    """Where finished files go."""
+
+    def place(self, work: FileWork) -> Path:
+        """Give the unfinished file its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A part that was written; not durable yet."""
+
+    work: FileWork
+    part: Part
+    crc32c: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A file's sha256 is known."""
+
+    work: FileWork
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """A file has nothing to wait for."""
+
+    work: FileWork
+
+
+class Finisher:
+    """Takes arrivals from every stream; everything else happens on its own thread."""
+
+    def __init__(
+        self, journal: Journal, place: Place, again: Callable[[FileWork], None], failed: Callable[[Exception], None]
+    ) -> None:
+        self._journal = journal
+        self._place = place
+        self._again = again
+        self._failed = failed
+        self._queue: SimpleQueue[Arrival | Hashed | Complete | None] = SimpleQueue()
+        self._waiting: list[Arrival] = []
+        self._waiting_bytes = 0
+        self._progress = threading.Event()
+        self._hashers = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="hash")
+        self._thread = threading.Thread(target=self._run, name="finisher", daemon=True)
+        self.finished: list[FileWork] = []
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Take a part. Any thread may call."""
+        self._queue.put(arrival)
+
+    def take_complete(self, work: FileWork) -> None:
+        """Take a file that has no parts to wait for: an empty one, or one whose parts arrived before."""
+        self._queue.put(Complete(work))
+
+    def wait(self, seconds: float) -> None:
+        """Wait until a file is finished, but no longer than this."""
+        if self._progress.wait(seconds):
+            self._progress.clear()
+
+    def close(self, seconds: float) -> None:
+        """Write down what has arrived and end; give up waiting after so many seconds."""
+        self._queue.put(None)
+        self._thread.join(seconds)
+        self._hashers.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self) -> None:
+        try:
+            while self._step():
+                pass
+        except Exception as error:  # noqa: BLE001 it is raised again by the thread that asked for the fetch
+            self._failed(error)
+
+    def _step(self) -> bool:
+        """Take what is there, at least one thing. False: it was told to end."""
+        items = [self._queue.get()]
+        while not self._queue.empty():
+            items.append(self._queue.get())
+        complete = [item.work for item in items if isinstance(item, Arrival) and self._note(item)]
+        complete += [item.work for item in items if isinstance(item, Complete)]
+        ending = None in items
+        if complete or ending or self._waiting_bytes >= BATCH_BYTES:
+            self._flush()
+        for work in complete:
+            self._check(work)
+        for item in items:
+            if isinstance(item, Hashed):
+                self._judge(item.work, item.sha256)
+        return not ending
+
+    def _note(self, arrival: Arrival) -> bool:
+        """Remember a part; True if it was the last of its file."""
+        arrival.work.crcs[arrival.part.number] = arrival.crc32c
+        self._waiting.append(arrival)
+        self._waiting_bytes += arrival.part.length
+        return arrival.work.is_complete
+
+    def _flush(self) -> None:
+        """Make durable, then write down."""
+        works = {id(arrival.work): arrival.work for arrival in self._waiting}
+        sync_files(work.open() for work in works.values())
+        self._journal.append(
+            PartRecord(arrival.work.key, arrival.part.number, arrival.crc32c)
+            for arrival in self._waiting
+            if arrival.work.key is not None and len(arrival.work.parts) > 1
+        )
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def _check(self, work: FileWork) -> None:
+        """Check a complete file: at once if its parts say all, after a pass over it if a digest is wanted."""
+        if work.wants_sha256:
+            future = self._hashers.submit(sha256_of, work.path)
+            future.add_done_callback(lambda done: self._hashed(work, done))
+        else:
+            self._judge(work, None)
+
+    def _hashed(self, work: FileWork, done: Future[str]) -> None:
+        if done.cancelled():
+            return
+        if (error := done.exception()) is not None:
+            self._failed(error if isinstance(error, Exception) else RuntimeError(str(error)))
+        else:
+            self._queue.put(Hashed(work, done.result()))
+
+    def _judge(self, work: FileWork, sha256: str | None) -> None:
+        work.sha256 = sha256
+        faults = whole_faults(work)
+        if not faults:
+            self._finish(work)
+        elif work.rounds < MAX_ROUNDS:
+            work.rounds += 1
+            work.crcs.clear()
+            self._again(work)
+        else:
+            raise CorruptWeightsError(
+                f"{work.target.name}: {'; '.join(faults)}, {work.rounds} times in a row",
+                hint="Publish this file again at the source.",
+            )
+
+    def _finish(self, work: FileWork) -> None:
+        work.vouched = is_vouched(work)
+        work.open()  # an empty file had no part that made it
+        work.close()
+        path = self._place.place(work)
+        if work.key is not None:
+            stamp = stamp_of(path) or ""
+            self._journal.append([FileRecord(work.key, stamp, work.whole_crc, work.sha256, work.vouched)])
+        self.finished.append(work)
+        self._progress.set()
+
+
+def whole_faults(work: FileWork) -> tuple[str, ...]:
+    """Compare a complete file with everything that is said of it as a whole."""
+    sums = work.target.checksums
+    faults = []
+    if sums.crc32c is not None and sums.crc32c != work.whole_crc:
+        faults.append(f"expected CRC32C {sums.crc32c:08x}, found {work.whole_crc:08x}")
+    if sums.sha256 and work.sha256 and sums.sha256 != work.sha256:
+        faults.append(f"expected sha256 {sums.sha256}, found {work.sha256}")
+    return tuple(faults)
+
+
+def is_vouched(work: FileWork) -> bool:
+    """Say whether anything but the bytes themselves said what they should be. An empty file needs no word."""
+    sums = work.target.checksums
+    by_parts = all(part.expected is not None for part in work.parts)
+    return by_parts or sums.crc32c is not None or bool(sums.sha256 and work.sha256)
+
+
+def sha256_of(path: Path) -> str:
+    """Read a file once for its sha256, 64 hex digits."""
+    hasher = hashlib.sha256()
+    buffer = memoryview(bytearray(HASH_CHUNK_BYTES))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            hasher.update(buffer[:count])
+    return hasher.hexdigest()

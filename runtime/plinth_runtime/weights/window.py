@@ -1,0 +1,65 @@
+"""How many streams at once, and which stream waits too long. Pure: takes measurements, gives decisions.
+
+Streams are added while they bring more bytes and halved when the store complains (additive increase, multiplicative
+decrease). A stream that gives nothing, or is far slower than its like while others are idle, is cut and asked anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+START_STREAMS = 16
+STEP_STREAMS = 8
+MAX_STREAMS = 128
+GROWTH = 1.05
+"""More streams must bring more than 5 % more bytes to be worth their cost."""
+
+SLOW_FACTOR = 4
+SLOW_SECONDS = 2.0
+"""A part is never called slow before this, whatever the others do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The number of streams allowed, and the rate in bytes per second that the last step was measured against."""
+
+    streams: int = START_STREAMS
+    most: int = MAX_STREAMS
+    rate: float = 0.0
+
+
+def adapt(window: Window, rate: float, *, throttled: bool, full: bool) -> Window:
+    """Give the next window after an interval at `rate`. `full`: every allowed stream was busy and work waits."""
+    if throttled:
+        # Forget the rate: the store will be asked again whether it can give more.
+        return replace(window, streams=max(1, window.streams // 2), rate=0.0)
+    if full and rate > window.rate * GROWTH:
+        return replace(window, streams=min(window.most, window.streams + STEP_STREAMS), rate=rate)
+    return window
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """One busy stream: seconds since its part began and since its last byte, and how often the part was cut before."""
+
+    number: int
+    seconds: float
+    silence: float
+    cuts: int = 0
+
+
+def streams_to_cut(
+    streams: Iterable[StreamState], *, silence_limit: float, typical: float | None, idle: bool
+) -> tuple[int, ...]:
+    """Choose streams to cut: those silent for too long, and if others are idle, those far slower than `typical`.
+
+    `typical` is the median of seconds that finished parts took. A part is cut for slowness once only: if it is slow
+    again, the store is slow.
+    """
+    slow = max(SLOW_SECONDS, SLOW_FACTOR * typical) if typical is not None and idle else None
+    return tuple(
+        stream.number
+        for stream in streams
+        if stream.silence > silence_limit or (slow is not None and not stream.cuts and stream.seconds > slow)
+    )
