@@ -9,6 +9,7 @@ from typing import Any
 from pulumi_plinth.check.facts_place_node import read_node, read_pool, read_pulls, read_quota
 from pulumi_plinth.check.facts_place_pod import read_labels, read_pod, read_workload
 from pulumi_plinth.check.facts_place_storage import (
+    read_access,
     read_bucket,
     read_claim,
     read_download,
@@ -49,6 +50,7 @@ def _place(facts: Facts) -> Place:
         traffic=_traffic(facts),
         scaling=_scaling(facts),
         weights=read_weights(facts),
+        access=read_access(facts),
         claim=read_claim(facts),
         bucket=read_bucket(facts),
         download=read_download(facts),
@@ -58,15 +60,15 @@ def _place(facts: Facts) -> Place:
 
 def _gpu_choice(facts: Facts) -> GpuChoice:
     wanted = facts.number(
-        "request(ed|s)?_gpus?|gpu_requests?|gpu_limits?|(num|number_of)_gpus|gpus?_(requested|per_pod)"
+        "request(ed|s)?_gpus?|gpu_requests?|gpu_limits?|(num|number_of)_gpus|gpus?_(requested|per_(pod|replica))"
+        "|nvidia_com_gpu"
     )
     profile = facts.text("resource_?profile|accelerator_profile") or ""
     if wanted is None and re.search(r"gpu|nvidia|amd|tpu", profile) and ":" in profile:
         wanted = number_of(profile.rpartition(":")[2], min)
-    named = facts.text("(gpu_)?resource(_name)?|device_resource")
+    named = facts.text("(gpu_|requested_|asked_|device_)?resource(_name)?")
     return GpuChoice(
         wanted=wanted,
-        selected=facts.number("(selected|picked|chosen|manual)_gpus?(_ids|_count)?|gpu_(ids|selector)"),
         resource=named if named and re.fullmatch(r"[\w.-]+/[\w.-]+", named) else None,
     )
 
@@ -81,6 +83,7 @@ def _traffic(facts: Facts) -> Traffic:
     return Traffic(
         engine_port=int(engine) if engine else None,
         other_ports=tuple(others),
+        port_variable=facts.text("((container_)?env_)?vllm_port"),
         service_name=facts.text("(kubernetes_|k8s_)?service_name|release_name"),
     )
 
@@ -91,7 +94,13 @@ def _scaling(facts: Facts) -> Scaling:
         for _, value in facts.each("(hpa_|keda_|scaling_|scaler_)?(metrics?(_name)?|query|triggers?)")
     )
     return Scaling(
+        utilization=_utilization(said),
         metrics=tuple(dict.fromkeys(METRIC.findall(said))),
-        minimum=facts.number("min_replicas|minimum_replicas|scale_min"),
-        maximum=facts.number("max_replicas|maximum_replicas|scale_max"),
+        minimum=facts.number("min(imum)?_replica(s|_count)|scale_min|idle_replica_count"),
+        maximum=facts.number("max(imum)?_replica(s|_count)|scale_max"),
     )
+
+
+def _utilization(said: str) -> str | None:
+    found = re.search(r"\b(cpu|memory|gpu.?util\w*|DCGM_FI_DEV_GPU_UTIL)\b", said, re.IGNORECASE)
+    return found[1] if found and not METRIC.search(said) else None

@@ -13,7 +13,14 @@ STEPS = (
     ("grow", re.compile(r"grow-?(fs|part)|resize|xfs_growfs|extend", re.IGNORECASE)),
     ("kubelet", re.compile(r"kubelet|bootstrap|oke[-_ ]?init|init[-_ ]script|join", re.IGNORECASE)),
 )
-GPU_WORDS = re.compile(r"nvidia|gpu|amd\.com|accelerator", re.IGNORECASE)
+ENHANCED_ONLY = {
+    "workload identity": r"workload.identity",
+    "add-ons": r"NvidiaGpuPlugin|CertManager|ClusterAutoscaler|add-?on",
+    "virtual nodes": r"virtual",
+    "node cycling": r"cycl",
+    "self-managed nodes": r"self.managed",
+}
+"""Features that basic clusters lack (OKE: enhanced and basic clusters), by words people use."""
 
 
 def read_node(facts: Facts) -> Node:
@@ -25,9 +32,7 @@ def read_node(facts: Facts) -> Node:
     return Node(
         labels=pairs_of(labels[1]) if labels else None,
         gpu_label=facts.text("(node_)(gpu_)?label|gpu_(label|product)|gpu_product_label"),
-        gpu_sought=facts.text(
-            "requested(_gpu|_accelerator)?|(gpu|accelerator)_(requested|wanted|asked|type)|accelerators?"
-        ),
+        gpu_sought=facts.text("requested(_gpu|_accelerator)?|(gpu|accelerator)_(requested|wanted|asked)|accelerators?"),
         spare_gpus=facts.number("(spare|free|idle|unused)_gpus?"),
         gpus=facts.number("(gpus?|gpu_count)_(on|per|in)(_a|_the|_each)?_node|node_gpus?|gpus_per_host"),
         allocatable_gpus=allocatable,
@@ -39,6 +44,7 @@ def read_node(facts: Facts) -> Node:
         allocatable_disk_bytes=facts.size("allocatable_(ephemeral(_storage)?|disk|storage)(_bytes|_g[bi]b?)?"),
         memory_bytes=facts.size("(host|node|system|machine)_(memory|ram)(_g[bi]b?|_bytes)?|ram(_g[bi]b?)?"),
         default_runtime=facts.text("(node_|container_)?default_(container_)?runtime|container_runtime"),
+        device_plugins=_device_plugins(facts),
         sharing=_sharing(facts),
         servers_per_gpu=facts.number(
             "(replicas|pods|servers|engines|workloads)_(on|per)(_one|_a|_same)?_(gpu|card)", max
@@ -59,12 +65,16 @@ def read_pool(facts: Facts) -> Pool:
     return Pool(
         provider="oci" if _is_oci(facts) else None,
         shape=facts.text("(node_|pool_|instance_)?shapes?|instance_types?|node_type|machine_type|sku|vm_size|instance"),
+        gpus=facts.number("gpus?_(in_cluster|available|in_pool|total|there)|(total|cluster|available|pool)_gpus?"),
+        provisioned=facts.flag("(auto|node)_?provision(ing|ed|er)?(_enabled)?"),
+        virtual=facts.flag("virtual_nodes?") or _says(facts, "node_type|pool_type|mode", "virtual"),
         offered=_offered(facts),
         reserved=facts.flag("(capacity_)?reserv(ation|ed)(_id)?"),
         size=facts.number("(node_)?pool_(size|nodes)|node_count|available_nodes|nodes_available|cluster_nodes"),
         min_nodes=facts.number("min(imum)?_(nodes|size|count)|(autoscaler|pool|nodes)_min(_nodes|_size)?|pool_min.*"),
         max_nodes=facts.number("max(imum)?_(nodes|size)|(autoscaler|pool|nodes)_max(_nodes|_size)?|pool_max.*"),
         autoscaled=facts.flag("(cluster_)?autoscal(er|ing|ed)(_enabled)?"),
+        size_kept=facts.flag("ignore_changes|ignore_(initial_)?(pool_)?size|ignore_scaling_changes"),
         template_gpus=_template_gpus(facts),
         catalogue_gpus=facts.number("gpu_count_reported|reported_gpus?|catalogue?_gpus?|gpus?_(in|of)_catalogue?"),
         boot_bytes=facts.size(boot),
@@ -74,15 +84,22 @@ def read_pool(facts: Facts) -> Pool:
         domains=facts.words("(placement_)?(ads|availability_domains?|placements|ad_numbers?|placement_ad_numbers?)|ad"),
         region_domains=facts.number("region_(ads|availability_domains)|(ads|availability_domains)_(in_)?region"),
         image_os=facts.text("(node_|worker_)?(image_)?os(_version|_line)?|operating_system"),
-        image_name=facts.text("(node_|worker_)(source_)?image(_name)?|source_name|image_display_name"),
+        image_name=_image_name(facts),
+        image_arch=_architecture(facts.text("(node_|worker_)?image_arch(itecture)?")),
         version=versions[0],
         image_version=versions[1],
         versions_differ=versions[2],
         cluster_version=facts.version("(cluster|control_plane)_(kubernetes_|k8s_)?version"),
+        cores=facts.number("ocpus|node_shape_config_ocpus|cores"),
+        memory_bytes=facts.size("memory_in_gbs|(shape|flex)_memory(_gb)?|node_shape_config_memory_in_gbs|memory_gb"),
+        max_pods=facts.number("max_pods(_per_node)?"),
+        vnics=facts.number("vnics|vnic_(count|limit)|max_vnics"),
         flexible_size=facts.flag("(node_)?shape_config|ocpus|node_shape_config_ocpus"),
         changed_field=_changed(facts),
         provider_below=facts.version("provider_(below|before|older_than)"),
         cluster_type=facts.text("cluster_type|cluster_kind"),
+        features=_features(facts),
+        joins=_joins(facts),
         surge=facts.number("(maximum_|cycling_max(imum)?_)surge|cycling_surge"),
         unavailable=facts.number("(maximum_|cycling_max(imum)?_)unavailable|cycling_unavailable"),
     )
@@ -104,6 +121,50 @@ def read_quota(facts: Facts) -> Quota:
         gpus=facts.number("(namespace_|resource_)?quota(_gpus?|_nvidia_com_gpu|_requests_nvidia_com_gpu)?|gpu_quota"),
         shape_limit=facts.number("(service|shape|gpu|tenancy)_limits?(_available)?|limit_available"),
     )
+
+
+def _says(facts: Facts, pattern: str, word: str) -> bool | None:
+    said = facts.text(pattern)
+    return True if said and word in said.lower() else None
+
+
+def _image_name(facts: Facts) -> str | None:
+    said = facts.text("(node_|worker_)(source_)?image(_name)?|source_name|image_display_name")
+    plain = facts.text("image(_name)?") or ""
+    return plain if said is None and plain.startswith("Oracle-Linux") else said
+
+
+def _architecture(said: str | None) -> str | None:
+    if not said:
+        return None
+    return "arm64" if re.search("arm|aarch", said, re.IGNORECASE) else "amd64"
+
+
+def _features(facts: Facts) -> tuple[str, ...]:
+    said = " ".join(
+        " ".join(words_of(value))
+        for _, value in facts.each(
+            "(bucket_|storage_)?(auth|identity).*|.*add_?ons?|node_type|mode|.*cycling.*|features?"
+        )
+    )
+    return tuple(name for name in ENHANCED_ONLY if re.search(ENHANCED_ONLY[name], said, re.IGNORECASE))
+
+
+def _joins(facts: Facts) -> bool | None:
+    said = facts.raw("cloud_?init|user_?data|node_user_data")
+    lacks = re.search(r"(without|no|lacks?|missing|omits)\b[^,;]*(oke|init script|bootstrap)", said, re.IGNORECASE)
+    return False if lacks or facts.absent("oke_init(_script)?|bootstrap_script") else None
+
+
+def _device_plugins(facts: Facts) -> float | None:
+    sources = [
+        " ".join(words_of(value))
+        for _, value in facts.each(
+            "(.*_)?add_?ons?|(gpu_)?operator(_device_plugin)?|(nvidia_|gpu_)?device_plugins?(_.*)?"
+        )
+    ]
+    named = [text for text in sources if re.search(r"plugin|enabled|true|daemonset", text, re.IGNORECASE)]
+    return float(len(named)) if named else None
 
 
 def _is_oci(facts: Facts) -> bool:
@@ -171,11 +232,12 @@ def _steps(facts: Facts) -> tuple[str, ...] | None:
 
 
 def _versions(facts: Facts) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None, bool | None]:
-    pool = facts.text("(pool_|node_|node_pool_|worker_)?(kubernetes|k8s)_version")
+    own = "(pool_|node_|node_pool_|worker_)?(kubernetes|k8s)_version|(pool|node|node_pool|worker)_version"
+    pool = facts.text(own)
     image = facts.text("(node_|worker_)?image_(kubernetes_|k8s_)version|image_built_for")
     differ = bool(re.search(r"other|another|differ|newer|older|mismatch", f"{pool} {image}"))
     return (
-        facts.version("(pool_|node_|node_pool_|worker_)?(kubernetes|k8s)_version"),
+        facts.version(own),
         facts.version("(node_|worker_)?image_(kubernetes_|k8s_)version|image_built_for"),
         True if pool is not None and image is not None and differ else None,
     )

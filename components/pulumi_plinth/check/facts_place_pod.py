@@ -42,16 +42,17 @@ def read_pod(facts: Facts) -> Pod:
         shutdown_seconds=facts.number("shutdown_timeout(_seconds|_s)?|drain(_timeout|_seconds).*"),
         service_links=facts.flag("enable_service_links"),
         network_functions=facts.flag("sr_?iov.*|rdma_vf|virtual_functions?|nvidia_com_rdma_vf|network_attachment"),
+        security=facts.text("pod_security(_level|_standard|_admission)?|psa|security_level"),
         per_node=facts.number("(services|pods|servers|replicas|instances)_(per|on)(_one|_a|_same)?_node", max),
     )
 
 
 def read_workload(facts: Facts) -> Workload:
     """Read what creates the pods."""
-    template = facts.text("template|command|args|pod_template") or ""
+    template = facts.raw("template|command|args|pod_template")
     lone = re.search(r"\bplain\b|\bno (ray|rank|distribut|nnodes)|single.node", template, re.IGNORECASE)
     nodes = facts.number(
-        "(nodes|pods|workers)_per_(replica|group|server)|(worker_|pod_)group_size|lws_size|leader_worker_size|nodes"
+        "(nodes|pods|workers)_per_(replica|group|server)|(worker_|pod_)group_size|lws_size|leader_worker_size|nodes|count"
     )
     surge = facts.find("(rolling_update_|strategy_)?max_?surge")
     unavailable = facts.find("(rolling_update_|strategy_)?max_?unavailable")
@@ -60,7 +61,7 @@ def read_workload(facts: Facts) -> Workload:
         kind=facts.text("(workload_|object_|resource_)?kind|workload|controller|workload_type"),
         name=_name(facts),
         namespace=facts.text("namespace"),
-        replicas=facts.number("replicas|replica_count|min_replicas|(desired|wanted)_replicas|count"),
+        replicas=facts.number("replicas|replica_count|min_replicas|(desired|wanted)_replicas"),
         pods_per_replica=nodes,
         gang=facts.flag("gang(_scheduling)?|pod_group|coscheduling"),
         strategy=facts.text("(update_|deployment_|rollout_)?strategy(_type)?|rollout"),
@@ -97,6 +98,8 @@ def _appends_hash(facts: Facts, shown: str) -> bool:
 
 
 def _values(facts: Facts) -> Iterator[Label]:
+    for _, text in facts.each("(pod_|metadata_)?labels?"):
+        yield from (Label("label value", None, 63, value) for value in pairs_of(text).values() if value)
     value = facts.text("(node_)?label_value|(existing|actual|node)_label_value|label_on_node")
     sought = facts.text(
         "looked_for|(selector|sought|wanted|expected|searched|requested)(_label)?(_value)?|searched_for"
@@ -130,6 +133,9 @@ def _container(facts: Facts) -> Container:
         volumes=tuple(_volumes(facts)) or None,
         cache_folder=_cache_folder(facts),
         user=facts.text("(image|container|run)_?(as_)?user(_id)?|run_as_user|runs_as|uid"),
+        home=facts.text("home(_folder|_dir)?"),
+        must_not_be_root=facts.flag("run_as_non_root|must_run_as_non_root"),
+        privileged=facts.flag("privileged"),
         read_only_root=facts.flag("read_only_root(_?file_?system)?"),
     )
 
@@ -140,7 +146,7 @@ def _resources(facts: Facts, what: str) -> dict[str, float | None]:
         name = next(name for mark, name in _NAMES.items() if mark in key)
         amount = number_of(value, min) if name == GPU_RESOURCE else size_of(key, value, min)
         found[name] = None if is_absent(value) else amount
-    rendered = facts.text("rendered.*") or ""
+    rendered = facts.raw("rendered.*")
     if what == "limits?" and re.search(r"\bno nvidia\.com/gpu", rendered):
         found[GPU_RESOURCE] = None
     return found
@@ -170,13 +176,19 @@ def _volumes(facts: Facts) -> Iterator[Volume]:
     kind = (facts.text("(model_|cache_|data_)?volume(_type|_kind)?") or "").replace("_", "").lower()
     mount = facts.text("(volume_|pvc_|model_|data_)?mount(_path)?s?")
     size = facts.size("empty_?dir(_size_?limit|_limit)")
-    shared = facts.find("(dev_)?shm(_size)?(_limit)?(_g[bi]b?|_m[bi]b?)?|shared_memory(_g[bi]b?|_m[bi]b?)?|shm_volume")
+    hidden = re.search(r"no /dev/shm", facts.raw("rendered.*"))
+    shared = (
+        ("shm", "default")
+        if hidden
+        else facts.find("(dev_)?shm(_size)?(_limit)?(_g[bi]b?|_m[bi]b?)?|shared_memory(_g[bi]b?|_m[bi]b?)?|shm_volume")
+    )
     if kind.startswith("hostpath"):
         yield Volume("hostPath", mount, owner=facts.text("(.*_)?owner"))
     elif mount:
         yield Volume("claim" if "empty" not in kind else "emptyDir", mount.split(",")[0].strip())
-    if size is not None:
-        yield Volume("emptyDir", None, size)
+    medium = facts.text("empty_?dir_medium|medium")
+    if size is not None or medium:
+        yield Volume("emptyDir", None, size, medium)
     if shared is not None:
         default = is_absent(shared[1]) or re.match("default|container default", str(shared[1]))
         yield Volume("memory", SHARED_MEMORY, 64 * 2.0**20 if default else size_of(shared[0], shared[1], min))
@@ -194,12 +206,12 @@ def _cache_folder(facts: Facts) -> str | None:
 
 def _sides(facts: Facts) -> Iterator[SideContainer]:
     named = facts.text("component|side_?container|container_name")
-    limit = rf"({SIDES})_(memory_)?limit(_g[bi]b?|_m[bi]b?)?|memory_limit(_g[bi]b?|_m[bi]b?)?"
+    limit = rf"({SIDES})_(memory_limit|limits?(_memory)?)(_g[bi]b?|_m[bi]b?)?|memory_limit(_g[bi]b?|_m[bi]b?)?"
     found = facts.find(limit)
     if found is None or not (named or found[0] != "memory_limit"):
         return
     default = "default" in str(found[1]).lower()
-    name = named or re.sub(r"_?(memory_)?limit.*", "", found[0]).replace("_", " ") or "server"
+    name = named or re.sub(r"_?(memory_)?limits?.*", "", found[0]).replace("_", " ") or "server"
     needed = facts.size("(memory_)?(needed|measured|used|peak)(_memory)?(_g[bi]b?|_m[bi]b?)?")
     yield SideContainer(name, None if default else size_of(found[0], found[1], min), default or None, needed)
 

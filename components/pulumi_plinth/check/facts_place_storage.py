@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pulumi_plinth.check.facts_place_words import Facts, is_absent, number_of, version_of, words_of
-from pulumi_plinth.check.place_storage import Bucket, Claim, Download, RuntimeChoice, Runtimes, Weights
+from pulumi_plinth.check.place_storage import Access, Bucket, Claim, Download, RuntimeChoice, Runtimes, Weights
 
 FORMATS = {
     "safetensors": r"safetensors", "bin": r"\.bin\b|pytorch|\bbin\b|pickle", "gguf": r"gguf", "pt": r"\.pth?\b",
@@ -33,7 +33,29 @@ def read_weights(facts: Facts) -> Weights:
         byte_count=size or None,
         formats=tuple(name for name, pattern in FORMATS.items() if re.search(pattern, said, re.IGNORECASE)),
         files=tuple(word for text in files for word in text.split() if re.search(r"\.\w+$", word)),
+        download_seconds=_download_seconds(facts),
         large=True if re.fullmatch(r"(very )?(large|big|huge)\b.*", model.strip(), re.IGNORECASE) else None,
+    )
+
+
+def read_access(facts: Facts) -> Access:
+    """Read what opens weights and images."""
+    image = facts.text("image|registry|image_registry") or ""
+    policy = facts.find("(bucket_|read_|object_storage_|iam_)?polic(y|ies)")
+    return Access(
+        gated=facts.flag("(model_)?gated"),
+        token=facts.flag("hf_token|hugging_?face_(hub_)?token|(hf_|access_)token|model_access_secret|hf_secret"),
+        secret_namespace=facts.text("(token_|hf_)?secret_namespace"),
+        pod_namespace=facts.text("(pod_|workload_|server_)namespace|namespace"),
+        secret_key=facts.text("(token_|hf_)?secret_key|key_in_secret"),
+        read_key=facts.text("(expected|read|env|wanted)_(secret_)?key|secret_key_(read|expected|wanted)"),
+        private_image=True
+        if re.search("private", image)
+        else facts.flag("(private_registry|registry_private|image_private)"),
+        pull_secret=facts.flag("image_pull_secrets?|pull_secrets?"),
+        identity=facts.text("(bucket_|storage_|object_storage_)?(auth|identity|auth_type|authentication)"),
+        dynamic_group=facts.flag("dynamic_groups?"),
+        policy=None if policy is None else not _missing(policy[1]),
     )
 
 
@@ -46,6 +68,7 @@ def read_claim(facts: Facts) -> Claim:
         modes=tuple(MODES.get(mode.strip().lower(), mode.strip()) for word in modes for mode in word.split(",")),
         users=users or facts.number("replicas|replica_count", max),
         same_node=None if affinity is None else not is_absent(affinity[1]),
+        domain=facts.text("(volume|claim|pv|disk)_(ad|availability_domain|zone)"),
         storage_class=facts.text("storage_class(_name)?"),
         size_bytes=facts.size(
             "(pvc|claim|volume|storage|persistent_volume)(_size|_request|_storage)?(_g[bi]b?|_bytes)?"
@@ -97,6 +120,14 @@ def read_runtimes(facts: Facts) -> Runtimes:
     model = facts.text("model(_size|_parameters?|_params)?") or ""
     low, high = _sizes(model) or _one_size(model)
     return Runtimes(choices, low, high, facts.text("model_(format|framework)(_version)?"))
+
+
+def _download_seconds(facts: Facts) -> float | None:
+    for unit, seconds in (("minutes|min", 60.0), ("seconds|s", 1.0), ("hours|h", 3600.0)):
+        said = facts.number(f"(download|load|start|startup|ready)(_time|_takes)?_({unit})", max)
+        if said is not None:
+            return said * seconds
+    return None
 
 
 def _missing(value: object) -> bool:

@@ -69,6 +69,11 @@ class Facts:
             return None
         return "" if is_absent(found[1]) else ", ".join(words_of(found[1]))
 
+    def raw(self, pattern: str) -> str:
+        """Return a value as it is written, denials included; '' when nothing is said."""
+        found = self.find(pattern)
+        return str(found[1]) if found else ""
+
     def words(self, pattern: str) -> tuple[str, ...] | None:
         """Return a list as texts; one value is a list of one, and what is absent is ()."""
         found = self.find(pattern)

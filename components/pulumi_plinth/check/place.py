@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pulumi_plinth.check.place_node import Node, Pool, Pulls, Quota
 from pulumi_plinth.check.place_pod import Label, Pod, Workload
-from pulumi_plinth.check.place_storage import Bucket, Claim, Download, Runtimes, Weights
+from pulumi_plinth.check.place_storage import Access, Bucket, Claim, Download, Runtimes, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class Traffic:
     other_ports: tuple[tuple[str, int], ...] = ()
     """(what it is, port) of probes, services and routes that must reach the engine."""
     service_name: str | None = None
+    port_variable: str | None = None
+    """What VLLM_PORT is in the container's environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,12 @@ class Scaling:
     """What makes the number of servers change."""
 
     metrics: tuple[str, ...] = ()
+    utilization: str | None = None
+    """What else it looks at: cpu, memory or the GPU's utilization."""
     minimum: float | None = None
     maximum: float | None = None
+    resets: bool | None = None
+    """True: the workload states a number of replicas beside the scaler that owns it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,6 @@ class GpuChoice:
 
     wanted: float | None = None
     """GPUs of one server as some chart's or launcher's field says; may be a fraction, which is the fault."""
-    selected: float | None = None
-    """GPUs picked by hand."""
     resource: str | None = None
     """Name of the resource the pod asks for, when it is not nvidia.com/gpu."""
 
@@ -55,6 +59,7 @@ class Place:
     traffic: Traffic = field(default_factory=Traffic)
     scaling: Scaling = field(default_factory=Scaling)
     weights: Weights = field(default_factory=Weights)
+    access: Access = field(default_factory=Access)
     claim: Claim = field(default_factory=Claim)
     bucket: Bucket = field(default_factory=Bucket)
     download: Download = field(default_factory=Download)

@@ -29,6 +29,8 @@ class Node:
     memory_bytes: float | None = None
     default_runtime: str | None = None
     """Container runtime without a RuntimeClass: runc, nvidia."""
+    device_plugins: float | None = None
+    """Software that offers the node's GPUs, counted."""
     sharing: str | None = None
     """How GPUs are shared: time-slicing, mps, mig-single or mig-mixed."""
     servers_per_gpu: float | None = None
@@ -59,10 +61,18 @@ class Pool:
     offered: bool | None = None
     """True: the shape is known to be offered where the pool is."""
     reserved: bool | None = None
+    gpus: float | None = None
+    """GPUs of all nodes together."""
+    provisioned: bool | None = None
+    """Whether nodes are made on demand; False: they are there already and only chosen by label."""
+    virtual: bool | None = None
+    """True: virtual nodes (OKE)."""
     size: float | None = None
     min_nodes: float | None = None
     max_nodes: float | None = None
     autoscaled: bool | None = None
+    size_kept: bool | None = None
+    """Whether a deployment leaves alone what the autoscaler changed; False: it is known that it does not."""
     template_gpus: float | None = None
     """GPUs that the autoscaler's or provisioner's template shows; 0 where it is known to show none."""
     catalogue_gpus: float | None = None
@@ -78,6 +88,8 @@ class Pool:
     """Availability domains of the region."""
     image_os: str | None = None
     image_name: str | None = None
+    image_arch: str | None = None
+    """amd64 or arm64."""
     version: tuple[int, ...] | None = None
     image_version: tuple[int, ...] | None = None
     versions_differ: bool | None = None
@@ -85,12 +97,21 @@ class Pool:
     cluster_version: tuple[int, ...] | None = None
     flexible_size: bool | None = None
     """Whether cores and memory are stated (nodeShapeConfig)."""
+    cores: float | None = None
+    memory_bytes: float | None = None
+    max_pods: float | None = None
+    vnics: float | None = None
+    """Network cards of a node."""
     changed_field: str | None = None
     """The field that an update of an existing pool changes."""
     provider_below: tuple[int, ...] | None = None
     """The deploying provider's release is below this one."""
     cluster_type: str | None = None
     """basic or enhanced."""
+    features: tuple[str, ...] = ()
+    """What is wanted that only enhanced clusters have, in words."""
+    joins: bool | None = None
+    """False: the node's own script is known not to run the service's, so that nodes never join."""
     surge: float | None = None
     unavailable: float | None = None
 

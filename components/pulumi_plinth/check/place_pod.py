@@ -54,6 +54,8 @@ class Volume:
     mount: str | None = None
     size_bytes: float | None = None
     """Size of the claim or the emptyDir's limit; 0 where it is known that none is set."""
+    medium: str | None = None
+    """Memory for an emptyDir that lies in memory."""
     owner: str | None = None
     """Who owns a host's folder: root, or a user's number."""
     claim: str | None = None
@@ -93,6 +95,10 @@ class Container:
     """Where weights are written; `~` stands for the home folder."""
     user: str | None = None
     """root, non-root or a number."""
+    home: str | None = None
+    must_not_be_root: bool | None = None
+    """runAsNonRoot."""
+    privileged: bool | None = None
     read_only_root: bool | None = None
 
     def asked(self, resource: str) -> float | None:
@@ -133,6 +139,8 @@ class Pod:
     service_links: bool | None = None
     network_functions: bool | None = None
     """True: it asks for a virtual function of the network card (SR-IOV)."""
+    security: str | None = None
+    """Pod Security level of the namespace: privileged, baseline, restricted."""
     per_node: float | None = None
     """How many of these pods may come to stand on one node."""
 

@@ -14,8 +14,32 @@ class Weights:
     formats: tuple[str, ...] = ()
     """safetensors, bin, pt, gguf."""
     files: tuple[str, ...] = ()
+    download_seconds: float | None = None
+    """How long the download takes, where somebody says."""
     large: bool | None = None
     """True: somebody only says that it is large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Secrets on the way to weights and images."""
+
+    gated: bool | None = None
+    token: bool | None = None
+    """False: it is known that no token is given."""
+    secret_namespace: str | None = None
+    pod_namespace: str | None = None
+    secret_key: str | None = None
+    """Key under which the secret holds the token."""
+    read_key: str | None = None
+    """Key that is read."""
+    private_image: bool | None = None
+    pull_secret: bool | None = None
+    identity: str | None = None
+    """How the bucket is entered: workload identity, instance principal, a key."""
+    dynamic_group: bool | None = None
+    policy: bool | None = None
+    """False: the policy that allows reading the bucket is known to be missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +53,8 @@ class Claim:
     same_node: bool | None = None
     """Whether an affinity keeps them on one node."""
     storage_class: str | None = None
+    domain: str | None = None
+    """Availability domain that the volume lies in."""
     size_bytes: float | None = None
 
 

@@ -35,6 +35,12 @@ def ranks(subject: Subject) -> int:
     return tensor_size(subject) * pipeline * data
 
 
+def local_ranks(subject: Subject) -> int:
+    """Return how many ranks run in one pod: all of them, but no more than the pod or the node has GPUs."""
+    bounds = (gpus_asked(subject), gpus_on_node(subject))
+    return int(min([ranks(subject), *(bound for bound in bounds if bound and bound >= 1)]))
+
+
 def says_parallel(subject: Subject) -> bool:
     """Tell whether any parallel size is given."""
     return any(size_argument(subject, f"{kind}-parallel-size") is not None for kind in ("tensor", "pipeline", "data"))
@@ -42,8 +48,9 @@ def says_parallel(subject: Subject) -> bool:
 
 def weight_bytes(subject: Subject) -> float | None:
     """Return the bytes of the model's weights, as said of the place or by the card."""
-    said = subject.place.weights.byte_count
-    return subject.serving.card.weight_bytes if said is None and subject.serving.card else said
+    serving = subject.serving
+    of_card = serving.card.weight_bytes if serving.card else None
+    return subject.place.weights.byte_count or serving.weights.bytes or of_card or None
 
 
 def gpus_asked(subject: Subject) -> float | None:

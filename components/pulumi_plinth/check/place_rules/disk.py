@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.place_pod import EPHEMERAL, SHARED_MEMORY
-from pulumi_plinth.check.place_rules.common import PERSISTENT, covering, on_node_disk, weight_bytes
+from pulumi_plinth.check.place_rules.common import covering, on_node_disk, weight_bytes
 from pulumi_plinth.check.subject import Subject
 from pulumi_plinth.fit.disk import FULL_SHARE, IMAGE_BYTES, SYSTEM_BYTES
 from pulumi_plinth.quantities import human_bytes
@@ -46,7 +46,7 @@ def outside_mount(subject: Subject) -> Iterator[Verdict]:
     """
     container = subject.place.pod.container
     volumes, folder = container.volumes or (), container.cache_folder
-    meant = [volume for volume in volumes if volume.kind in PERSISTENT and volume.mount]
+    meant = [volume for volume in volumes if volume.kind == "claim" and volume.mount]
     if folder is None or not meant or covering(volumes, folder) is not None:
         return
     yield refuse(

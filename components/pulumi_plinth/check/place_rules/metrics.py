@@ -1,12 +1,11 @@
-"""Metrics that scalers ask for, by vLLM release. Names of 0.32 are those of its own source. Sources with each table."""
+"""What scalers look at: names of vLLM's metrics by release, and what tells nothing. Sources stand with each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pulumi_plinth.check.core import Verdict, refuse
+from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.subject import Subject
-from pulumi_plinth.errors import nearest
 
 RETIRED: Mapping[str, tuple[tuple[int, int], str]] = {
     "gpu_cache_usage_perc": ((0, 11), "kv_cache_usage_perc"),
@@ -26,34 +25,17 @@ RETIRED: Mapping[str, tuple[tuple[int, int], str]] = {
 """Name: first release that does not show it, and what took its place (vllm-project/vllm#15458, #18354, #24110, #29330;
 kubernetes-sigs/inference-perf#277)."""
 
-CURRENT = frozenset({
-    "admission_rejections", "cache_config_info", "corrupted_requests", "e2e_request_latency_seconds",
-    "engine_sleep_state", "external_prefix_cache_hits", "external_prefix_cache_queries", "generation_tokens",
-    "inter_token_latency_seconds", "iteration_tokens_total", "kv_cache_usage_perc", "lora_requests_info",
-    "mm_cache_hits", "mm_cache_queries", "num_preemptions", "num_requests_running", "num_requests_waiting",
-    "num_requests_waiting_by_reason", "prefix_cache_hits", "prefix_cache_queries", "prompt_tokens",
-    "prompt_tokens_by_source", "prompt_tokens_cached", "prompt_tokens_cached_by_source", "request_decode_time_seconds",
-    "request_generation_tokens", "request_inference_time_seconds", "request_max_num_generation_tokens",
-    "request_num_preemptions", "request_params_max_tokens", "request_params_n", "request_prefill_kv_computed_tokens",
-    "request_prefill_time_seconds", "request_prompt_tokens", "request_queue_time_seconds", "request_success",
-    "request_time_per_output_token_seconds", "spec_decode_num_accepted_tokens",
-    "spec_decode_num_accepted_tokens_per_pos", "spec_decode_num_draft_tokens", "spec_decode_num_drafts",
-    "time_to_first_token_seconds", "tool_call_parser_invocations_total", "watermark_requests",
-})  # fmt: skip
-"""What a server of 0.32 shows without connectors of its own names."""
+TABLE_RELEASE = (0, 32)
+"""The release whose own table of names is asked by another rule."""
 
-CONNECTORS = ("nixl_", "kv_offload_", "kv_block_", "hf3fs_", "hisparse_", "mooncake_", "simple_kv_", "rl_", "diffusion",
-              "sleep_mode_", "websocket_", "estimated_", "num_requests_kv_fetch")  # fmt: skip
 ENDINGS = ("_total", "_bucket", "_sum", "_count", "_created")
-READ_RELEASE = (0, 32)
 
 
-def metric_names(subject: Subject) -> Iterator[Verdict]:
-    """Refuse names that the release does not show: the query returns nothing, and nothing scales."""
-    release = (subject.serving.version or READ_RELEASE)[:2]
-    for metric in subject.place.scaling.metrics:
-        name = _plain(metric.removeprefix("vllm:"))
-        gone, instead = RETIRED.get(name, (None, ""))
+def retired(subject: Subject) -> Iterator[Verdict]:
+    """Refuse names that an older release does not show any more: the query returns nothing, and nothing scales."""
+    release = (subject.serving.version or TABLE_RELEASE)[:2]
+    for metric in subject.place.scaling.metrics if release < TABLE_RELEASE else ():
+        gone, instead = RETIRED.get(_plain(metric.removeprefix("vllm:")), (None, ""))
         if gone is not None and release >= gone:
             yield refuse(
                 "metric-retired",
@@ -61,13 +43,29 @@ def metric_names(subject: Subject) -> Iterator[Verdict]:
                 f"{metric} is not shown since vLLM {gone[0]}.{gone[1]}",
                 f"write vllm:{instead}",
             )
-        elif gone is None and release >= READ_RELEASE and name not in CURRENT and not name.startswith(CONNECTORS):
-            yield refuse(
-                "metric-unknown",
-                "scaling.metrics",
-                f"{metric} is not shown by vLLM {release[0]}.{release[1]}",
-                nearest(name, CURRENT) or "take a name from the server's /metrics",
-            )
+
+
+def utilization(subject: Subject) -> Iterator[Verdict]:
+    """Warn of scaling on utilization: memory is taken at the start, and a GPU is busy at batch 1 (facts: serving 5)."""
+    said = subject.place.scaling.utilization
+    if said:
+        yield warn(
+            "scale-on-utilization",
+            "scaling.metrics",
+            f"{said} tells little of a server's load: it scales up only, or never",
+            "scale on vllm:num_requests_waiting, down on running and waiting requests",
+        )
+
+
+def owned_twice(subject: Subject) -> Iterator[Verdict]:
+    """Warn of replicas stated beside a scaler: every deployment sets them back (production-stack#891)."""
+    if subject.place.scaling.resets:
+        yield warn(
+            "replicas-owned-twice",
+            "workload.replicas",
+            "a scaler changes the number, and every deployment sets it back",
+            "leave replicas out where a scaler owns them",
+        )
 
 
 def from_zero(subject: Subject) -> Iterator[Verdict]:
@@ -83,9 +81,9 @@ def from_zero(subject: Subject) -> Iterator[Verdict]:
 
 
 def _plain(name: str) -> str:
-    if name in CURRENT or name in RETIRED:
+    if name in RETIRED:
         return name
     return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 
-RULES = (metric_names, from_zero)
+RULES = (retired, utilization, owned_twice, from_zero)

@@ -56,8 +56,16 @@ def network_modes(subject: Subject) -> Iterator[Verdict]:
 def service_variables(subject: Subject) -> Iterator[Verdict]:
     """Refuse a Service `vllm`: it puts VLLM_PORT=tcp://… into pods, which vLLM reads as a number (envs.py)."""
     place = subject.place
-    if place.traffic.service_name == "vllm" and place.pod.service_links is not False:
-        if "VLLM_PORT" in subject.serving.environment:
+    given = subject.serving.environment.get("VLLM_PORT") or place.traffic.port_variable or ""
+    if "://" in given:
+        yield refuse(
+            "service-named-vllm",
+            "environment.VLLM_PORT",
+            f"VLLM_PORT is {given}, which Kubernetes sets from a Service named 'vllm', and vLLM wants a number there",
+            "name the Service otherwise, or set enableServiceLinks: false",
+        )
+    elif place.traffic.service_name == "vllm" and place.pod.service_links is not False:
+        if given:
             return
         yield refuse(
             "service-named-vllm",

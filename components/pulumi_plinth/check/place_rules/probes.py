@@ -23,11 +23,14 @@ TEARDOWN_SECONDS = 10.0
 def start_seconds(subject: Subject) -> float:
     """Return what a start takes at least: weights / read rate + compile + graphs, weights 0 where unknown."""
     engine = EAGER_START_SECONDS if argument(subject, "enforce-eager") is not None else ENGINE_START_SECONDS
-    return engine + (weight_bytes(subject) or 0) / SOURCE_BYTES_PER_SECOND
+    said = subject.place.weights.download_seconds
+    return engine + said if said else engine + (weight_bytes(subject) or 0) / SOURCE_BYTES_PER_SECOND
 
 
 def _arithmetic(subject: Subject) -> str:
     need, size = start_seconds(subject), weight_bytes(subject)
+    if subject.place.weights.download_seconds:
+        return f"{need:.0f} s with the download"
     if not size:
         return f"{need:.0f} s of imports, compilation and graphs alone"
     engine = need - size / SOURCE_BYTES_PER_SECOND

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.place_pod import GPU_RESOURCE
-from pulumi_plinth.check.place_rules.common import gpus_asked, gpus_on_node, ranks, says_parallel, tensor_size
+from pulumi_plinth.check.place_rules.common import gpus_asked, gpus_on_node, ranks, says_parallel
 from pulumi_plinth.check.subject import Subject
 
 LIMITS = "pod.container.resources.limits"
@@ -77,7 +77,7 @@ def gpu_not_asked(subject: Subject) -> Iterator[Verdict]:
 def gpus_enough(subject: Subject) -> Iterator[Verdict]:
     """Demand a GPU for every rank: TP x PP x DP is what the pods of one server have together."""
     place = subject.place
-    asked = gpus_asked(subject) if place.gpus.selected is None else place.gpus.selected
+    asked = gpus_asked(subject)
     if not asked or not says_parallel(subject):
         return
     pods = place.workload.pods_per_replica or subject.serving.nodes or 1
@@ -107,20 +107,6 @@ def gpus_on_one_node(subject: Subject) -> Iterator[Verdict]:
             f"{LIMITS}.{GPU_RESOURCE}",
             f"{asked:g} GPUs are asked for and a node has {on_node:g}; the pod stays Pending",
             f"ask for {on_node:g} a pod and spread the server over {-(-asked // on_node):g} pods, or take larger nodes",
-        )
-
-
-def slices(subject: Subject) -> Iterator[Verdict]:
-    """Refuse tensor parallelism over slices: a process sees a single MIG instance (pytorch/pytorch#130181)."""
-    place = subject.place
-    resource = place.gpus.resource or ""
-    sliced = "/mig-" in resource or (place.node.sharing or "").startswith("mig-")
-    if sliced and tensor_size(subject) > 1:
-        yield refuse(
-            "mig-one-instance",
-            LIMITS,
-            f"tensor parallel size {tensor_size(subject)} over MIG slices; one process enumerates one slice",
-            "take one slice per server and --tensor-parallel-size 1, or whole GPUs",
         )
 
 
@@ -188,6 +174,6 @@ def promised_gpus(subject: Subject) -> Iterator[Verdict]:
 
 
 RULES = (
-    whole_gpus, zero_gpus, gpu_limits, gpu_not_asked, gpus_enough, gpus_on_one_node, slices, slice_names, shared_gpu,
+    whole_gpus, zero_gpus, gpu_limits, gpu_not_asked, gpus_enough, gpus_on_one_node, slice_names, shared_gpu,
     sought_gpu, promised_gpus,
 )  # fmt: skip

@@ -12,6 +12,9 @@ from pulumi_plinth.check.subject import Subject
 
 PREEMPTIBLE_TAINT = Taint("oci.oraclecloud.com/oke-is-preemptible", "present", "NoSchedule")
 GPU_TAINT = Taint(GPU_RESOURCE, "present", "NoSchedule")
+PRODUCT_LABEL = "nvidia.com/gpu.product"
+"""Slices and shared GPUs have their own products, with -MIG-<profile> or -SHARED at the end (k8s-device-plugin)."""
+
 LATE_LABELS = ("models.ome.io/", "nvidia.com/gpu.", "nvidia.com/mig.", "nvidia.com/cuda", "feature.node.kubernetes.io/")
 """Labels that software sets on a node after it joined: OME's agent, GPU and Node Feature Discovery."""
 
@@ -57,8 +60,11 @@ def late_labels(subject: Subject) -> Iterator[Verdict]:
 
 def unmatched_selector(subject: Subject) -> Iterator[Verdict]:
     """Demand every selected pair among the nodes' labels, byte for byte, where these are known."""
-    labels = subject.place.node.labels
+    node = subject.place.node
+    labels = {PRODUCT_LABEL: node.gpu_label} if node.labels is None and node.gpu_label else node.labels
     for key, value in (subject.place.pod.node_selector or {}).items() if labels else ():
+        if node.labels is None and key != PRODUCT_LABEL:
+            continue
         if labels and labels.get(key) != value:
             near = next((f"'{name}: {text}'" for name, text in labels.items() if name.lower() == key.lower()), "")
             yield refuse(
@@ -121,6 +127,18 @@ def two_drivers(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def two_plugins(subject: Subject) -> Iterator[Verdict]:
+    """Warn of two device plugins on one node: both offer the same GPUs (facts: pulumi-oci 5)."""
+    count = subject.place.node.device_plugins
+    if count and count > 1:
+        yield warn(
+            "two-device-plugins",
+            "cluster.addons",
+            f"{count:g} device plugins offer the same GPUs",
+            "keep one: set disableNvidiaGpuPlugin, or the operator's devicePlugin.enabled to false",
+        )
+
+
 def runtime_class(subject: Subject) -> Iterator[Verdict]:
     """Demand the nvidia runtime, without which a container does not see its GPU (llm-d/llm-d-deployer#273)."""
     default = subject.place.node.default_runtime
@@ -136,4 +154,5 @@ def runtime_class(subject: Subject) -> Iterator[Verdict]:
 RULES = (
     untolerated, late_labels, unmatched_selector, empty_template, silent_catalogue, late_gpu, two_drivers,
     runtime_class,
+    two_plugins,
 )  # fmt: skip

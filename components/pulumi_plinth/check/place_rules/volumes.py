@@ -46,6 +46,18 @@ def shared_block(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def volume_domain(subject: Subject) -> Iterator[Verdict]:
+    """Refuse a disk in a domain where the pool has no nodes: it attaches in its own only (OCI: block volumes)."""
+    domain, domains = subject.place.claim.domain, subject.place.pool.domains
+    if domain and domains and domain not in domains:
+        yield refuse(
+            "volume-domain",
+            "claim.availabilityDomain",
+            f"the volume lies in {domain} and nodes in {', '.join(domains)}",
+            "place nodes in the volume's domain, or use a file system that all domains reach",
+        )
+
+
 def host_folder(subject: Subject) -> Iterator[Verdict]:
     """Refuse folders of root for other users: fsGroup is not applied to hostPath (llm-d/llm-d#485)."""
     container = subject.place.pod.container
@@ -60,4 +72,4 @@ def host_folder(subject: Subject) -> Iterator[Verdict]:
             )
 
 
-RULES = (single_writer, shared_block, host_folder)
+RULES = (single_writer, shared_block, volume_domain, host_folder)

@@ -1,0 +1,179 @@
+"""Kubernetes objects as people write them: what is read out of them, and which rules speak."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pulumi_plinth.check.core import Severity, judge
+from pulumi_plinth.check.manifest import subjects_of_manifest
+from pulumi_plinth.check.place_rules import PLACE_RULES
+
+FOLDER = Path(__file__).parent / "manifests"
+
+
+def subjects(name):
+    """Subjects of a file by name."""
+    return dict(subjects_of_manifest(list(yaml.safe_load_all((FOLDER / name).read_text()))))
+
+
+def rules(subject, severity=None):
+    """Names of the rules that speak."""
+    verdicts = judge(subject, PLACE_RULES)
+    return {verdict.rule for verdict in verdicts if severity in (None, verdict.severity)}
+
+
+CASES = [
+    (
+        "deployment.yaml",
+        "Deployment/chat",
+        {
+            "gpu-request-equals-limit", "shared-memory", "label-value", "port-differs", "service-named-vllm",
+            "volume-single-writer", "cache-outside-mount", "killed-while-loading", "probe-needs-key", "grace-too-short",
+            "metric-retired",
+        },
+        {"host-memory-limit", "rollout-needs-spare", "budget-blocks-drain", "replicas-owned-twice"},
+    ),
+    ("deployment-right.yaml", "Deployment/chat", set(), set()),
+    (
+        "statefulset.yaml",
+        "StatefulSet/llama-3-1-405b-instruct-fp8-tensor-parallel-16-production",
+        {
+            "shared-memory", "group-starts-in-order", "group-hides-unready", "label-too-long", "rdma-modes",
+            "pod-security",
+        },
+        set(),
+    ),
+    ("others.yaml", "LeaderWorkerSet/deepseek", {"shared-memory"}, {"nodes-without-distribution"}),
+    (
+        "others.yaml",
+        "InferenceService/qwen-2-5-coder-32b-instruct-long-context",
+        {"gpu-whole-number", "label-too-long"},
+        {"scale-on-utilization"},
+    ),
+    ("others.yaml", "Workspace/phi-4", set(), set()),
+    ("others.yaml", "Workspace/own", set(), {"nodes-without-distribution"}),
+    ("others.yaml", "Job/offline", set(), set()),
+    ("others.yaml", "Pod/scaled", {"scale-from-zero-metric"}, {"gpu-not-asked"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "owner", "refused", "warned"), CASES, ids=lambda value: str(value)[:30])
+def test_whole_files(name, owner, refused, warned):
+    """Exactly the rules that must speak do, with the severity they should have."""
+    subject = subjects(name)[owner]
+    assert rules(subject, Severity.REFUSE) == refused
+    assert rules(subject, Severity.WARN) == warned
+
+
+def test_objects_without_a_server_are_left_out():
+    """A proxy, a claim or a service is no subject."""
+    assert "Pod/proxy" not in subjects("others.yaml")
+    assert list(subjects("deployment.yaml")) == ["Deployment/chat"]
+
+
+def test_what_is_read():
+    """Command through a shell, ports by name, claims, and what surrounds them arrive in the subject."""
+    subject = subjects("deployment.yaml")["Deployment/chat"]
+    assert subject.serving.model == "meta-llama/Llama-3.1-70B-Instruct"
+    assert subject.serving.version == (0, 11, 0)
+    assert subject.serving.environment == {"KEY": ""}
+    place = subject.place
+    assert place.traffic.engine_port == 8080
+    assert ("service vllm", 8080) in place.traffic.other_ports
+    assert place.pod.container.limits == {"nvidia.com/gpu": 4, "memory": 8 * 2**30, "ephemeral-storage": None}
+    assert place.pod.container.probes.liveness.path == "/v1/models"
+    assert place.pod.container.probes.startup.present is False
+    assert place.claim.users == 2
+    assert (place.scaling.metrics, place.scaling.maximum) == (("vllm:gpu_cache_usage_perc",), 4)
+
+
+def test_slices_are_seen():
+    """A MIG resource is read as such, with its name."""
+    subject = subjects("others.yaml")["Job/offline"]
+    assert subject.place.gpus.resource == "nvidia.com/mig-3g.40gb"
+    assert subject.serving.gpu.mig
+
+
+def deployment(**fields):
+    """The smallest Deployment; `strategy` and `replicas` go to its spec, the rest to the container."""
+    spec = {key: fields.pop(key) for key in ("strategy", "replicas") if key in fields}
+    node = fields.pop("node", None)
+    container = {"image": "vllm/vllm-openai:v0.32.0", "args": ["--model", "Qwen/Qwen3-8B"], **fields}
+    owner = {
+        "kind": "Deployment",
+        "metadata": {"name": "chat"},
+        "spec": {**spec, "template": {"spec": {"containers": [container]}}},
+    }
+    return subjects_of_manifest([owner, node] if node else owner)[0][1]
+
+
+GPU = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
+NODE = {"kind": "Node", "status": {"capacity": {"nvidia.com/gpu": "1"}, "allocatable": {"nvidia.com/gpu": "1"}}}
+TAINTED = {**NODE, "spec": {"taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]}}
+RECREATE = {"type": "Recreate"}
+
+PAIRS = [
+    ("rollout-needs-spare", GPU, True),
+    ("rollout-needs-spare", {**GPU, "strategy": RECREATE}, False),
+    ("rollout-needs-spare", {**GPU, "strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}}, False),
+    ("rollout-needs-spare", {**GPU, "replicas": 4}, False),
+    ("untolerated-taint", {**GPU, "node": TAINTED}, True),
+    ("untolerated-taint", {**GPU, "node": NODE}, False),
+    ("gpus-above-node", {"resources": {"limits": {"nvidia.com/gpu": 2}}, "node": NODE}, True),
+    ("gpus-above-node", {**GPU, "node": NODE}, False),
+    ("gpu-not-asked", {}, True),
+    ("gpu-not-asked", {"args": ["--model", "Qwen/Qwen3-8B", "--device", "cpu"]}, False),
+    ("gpu-request-equals-limit", {"resources": {"requests": {"nvidia.com/gpu": 1}}}, True),
+    ("gpus-below-ranks", {**GPU, "args": ["--model", "m", "--tensor-parallel-size", "2"]}, True),
+    ("port-differs", {"readinessProbe": {"httpGet": {"port": 8001}}}, True),
+    ("port-differs", {"readinessProbe": {"httpGet": {"port": 8001}}, "args": ["--port=8001", "--model", "m"]}, False),
+    ("service-named-vllm", {"env": [{"name": "VLLM_PORT", "value": "tcp://10.0.0.1:8000"}]}, True),
+    ("service-named-vllm", {"env": [{"name": "VLLM_PORT", "value": "8001"}]}, False),
+]
+
+
+@pytest.mark.parametrize(("rule", "fields", "speaks"), PAIRS)
+def test_borders(rule, fields, speaks):
+    """Each rule speaks on one side of its border and not on the other."""
+    assert (rule in rules(deployment(**fields))) is speaks
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        "text",
+        [],
+        [[[]]],
+        {"kind": "Deployment"},
+        {"kind": "Deployment", "spec": {"template": {"spec": {"containers": "vllm"}}}},
+        {"kind": "Pod", "spec": {"containers": [{"image": 5, "args": {"a": 1}, "resources": {"limits": []}}]}},
+        {"kind": ["Pod"], "metadata": "x"},
+        {"kind": "LeaderWorkerSet", "spec": {"leaderWorkerTemplate": []}},
+    ],
+)
+def test_any_shape_is_survived(document):
+    """What is no manifest gives no subject, and never an exception."""
+    assert subjects_of_manifest(document) == []
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"args": "vllm serve 'unclosed"},
+        {"env": [{"name": None}, "text"], "resources": {"limits": {"nvidia.com/gpu": "many", "memory": {}}}},
+        {"volumeMounts": [{"mountPath": None}], "ports": [{"containerPort": "x"}], "livenessProbe": {"httpGet": []}},
+    ],
+)
+def test_odd_values_are_survived(container):
+    """A server whose fields hold nonsense is still judged by the rest."""
+    rules(deployment(**container))
+
+
+def test_a_list_is_its_items():
+    """What `kubectl get -o yaml` prints is read like a file of documents."""
+    document = yaml.safe_load((FOLDER / "others.yaml").read_text().split("---")[0])
+    assert [name for name, _ in subjects_of_manifest({"kind": "List", "items": [document]})] == [
+        "LeaderWorkerSet/deepseek"
+    ]
