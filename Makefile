@@ -70,7 +70,7 @@ up: install engine model ## Set everything up and serve the stack (STACK=local)
 down: $(INSTALLED) ## Stop the stack's servers and delete its resources; weights stay
 	$(BIN)/plinth down --stack $(STACK) --yes
 
-.PHONY: check format test test-all bench-start bench-serving
+.PHONY: check format test test-all bench bench-start bench-serving
 check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -42,7 +43,7 @@ def observe(spec: StackSpec, root: Path, stack: str) -> Facts:
     models = {name: observe_model(folder) for name, folder in folders.items()}
     host, templates = _observe_host(spec, root, stack), _read_templates(spec, root)
     known = {facts.folder: facts for facts in models.values()}
-    finder = Cards(spec, root, lambda folder: known.get(folder) or observe_model(folder))
+    finder = Cards(spec, root, cache(lambda folder: known.get(folder) or observe_model(folder)))
     cards = {name: finder.find(item) for name, item in spec.on("kubernetes").items() if item.model in spec.models}
     market = Market(load_shapes(), load_unit_prices()) if cards or spec.shapes else Market()
     return Facts(root, stack, host, models, templates, cards, market)

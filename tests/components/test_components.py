@@ -1,12 +1,14 @@
 """What the components register with Pulumi, seen at the monitor: names, parents, options, secrets, unknowns."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pulumi
 import pytest
 from pulumi.runtime import mocks
 
 from pulumi_plinth.deployment.component import ModelDeployment
+from pulumi_plinth.errors import SpecError
 from pulumi_plinth.planner import plan_stack
 from pulumi_plinth.platform import Platform
 from pulumi_plinth.stack import StackSpec
@@ -176,6 +178,28 @@ def test_an_open_deployment_still_registers(document, facts):
     document["deployments"]["chat"]["open"] = True
     plan = plan_stack(StackSpec.parse(document), facts)
     assert len(build(lambda: Platform("p", plan) and None).requests) == 4
+
+
+def test_what_is_only_planned_registers_nothing(plan):
+    """A platform with a deployment on GPUs is refused before its first resource."""
+    other = dataclasses.replace(plan, kubernetes=(SimpleNamespace(name="large"),))
+
+    def program():
+        with pytest.raises(SpecError, match=r"deployments\.large\.target"):
+            Platform("p", other)
+
+    assert build(program).requests == {}
+
+
+def test_a_preview_says_a_line_for_each_deployment(plan, monkeypatch):
+    """What is planned is in the log of a preview, and only there."""
+    said = []
+    monkeypatch.setattr(pulumi.log, "info", lambda text, **_: said.append(text))
+    build(lambda: Platform("p", plan) and None)
+    assert said == []
+    build(lambda: Platform("p", plan) and None, preview=True)
+    assert [line.partition(":")[0] for line in said] == ["chat", "second"]
+    assert all("8,192 tokens of context" in line for line in said)
 
 
 def test_a_store_says_where_it_is(tmp_path):

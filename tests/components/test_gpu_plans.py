@@ -254,6 +254,31 @@ def test_totals_add_up(gpus):
     assert total["storage_per_month"] == tuple(pytest.approx(sum(bounds)) for bounds in zip(*priced, strict=True))
 
 
+def test_a_bucket_is_paid_once(gpus):
+    """Two deployments read the same weights."""
+    model = {"qwen": {"storage": {"uri": "oci://n/ns/b/models/o/qwen"}, "technicalName": "qwen3-8b"}}
+    document = changed({"shape": "VM.GPU.A10.1"}, models=model)
+    document["deployments"]["second"] = {"model": "qwen", "target": "kubernetes", "shape": "VM.GPU.A10.1"}
+    plan = gpus(document)
+    bucket, (both, _) = said(plan)["price"]["bucket_per_month"], said(plan)["price"]["storage_per_month"]
+    assert bucket > 0
+    assert plan.to_json()["totals"]["storage_per_month"][0] == pytest.approx(2 * both - bucket)
+    assert "bucket 15.3 GiB x $0.0255" in reason(plan, "storage")
+
+
+def test_adapters_of_the_model_are_counted(gpus):
+    """As many as it declares, unless the deployment says how many are on the GPU at once."""
+    adapters = [{"name": "law", "uri": "hf://a/b"}, {"name": "tax", "uri": "hf://a/c"}]
+    model = {"qwen": {"preset": {"name": "qwen3-8b"}, "adapters": adapters}}
+    assert "--max-loras=2" in said(gpus(changed(models=model)))["arguments"]
+    assert "--max-loras=1" in said(gpus(changed({"adapters": {"count": 1}}, models=model)))["arguments"]
+
+
+def test_a_shape_that_lacks_something_is_one_fault(refused):
+    """Whoever uses it is not told a second time."""
+    assert len(refused(changed({"shape": "rack"}, shapes={"rack": {"gpu": "H100", "gpus": 1}}))) == 1
+
+
 OTHER = {
     "model": "other",
     "card": "card.json",

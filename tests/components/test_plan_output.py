@@ -51,7 +51,7 @@ def test_a_terminal_shows_bars_reasons_alternatives_and_totals(example):
     assert "each of 2 GPUs: 39.74 GiB of 44.16 GiB" in text
     assert "K kv cache 23.00 GiB" in text
     assert "or BM.GPU.A10.4" in text
-    assert text.index("  layout") < text.index("  memory") < text.index("  price")
+    assert text.index("\n  layout ") < text.index("\n  memory ") < text.index("\n  price ")
     assert "nodes cost  $40.00 to $54.00 an hour, $29,200.00 to $39,420.00 a month" in text
     assert "not counted own: no price is established" in text
 

@@ -91,6 +91,9 @@ def candidates_of(case: GpuCase, faults: list[Fault]) -> tuple[Shape, ...]:
         return (plain_shape(spec.node.gpus, spec.node.gpu_memory / GIB, spec.node.gpu or "stated", known),)
     names = (spec.shape,) if spec.shape else spec.shapes
     if not names:
+        if not market.usual():
+            problem, remedy = "names no shape, and none of Oracle's is known here", "write shape: or node:"
+            faults.append(Fault(f"{case.path}.shape", None, problem, remedy))
         return market.usual()
     paths = [f"{case.path}.{case.where}" + (f".{number}" if spec.shapes else "") for number in range(len(names))]
     found = [market.find(name, path, faults) for name, path in zip(names, paths, strict=True)]

@@ -13,8 +13,10 @@ from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.choice import Option
 from pulumi_plinth.fit.concurrency import in_flight
 from pulumi_plinth.fit.layout import Reason
+from pulumi_plinth.fit.market import HOME
 from pulumi_plinth.fit.plan import Fitted, Refused
 from pulumi_plinth.fit.report import Told
+from pulumi_plinth.fit.shapes import Shape
 from pulumi_plinth.fit.storage import StorageCost, volume_gib
 from pulumi_plinth.quantities import human_bytes, human_gib
 
@@ -59,7 +61,7 @@ def gpu_reasons(decision: GpuDecision) -> Iterator[Reason]:
     yield from lifecycle_reasons(case.declared.lifecycle)
     yield Reason("shape", _shape_text(decision))
     if spec.region:
-        yield Reason("region", f"{spec.region}; whether it offers {decision.told.nodes.shape.name} is not checked")
+        yield Reason("region", _region_text(spec.region, decision.told.nodes.shape))
     if not spec.max_model_len and case.declared.max_tokens:
         yield Reason("context", f"{case.declared.max_tokens:,} tokens are the model's maxTokens")
     yield from decision.told.reasons
@@ -135,6 +137,11 @@ def _shape_text(decision: GpuDecision) -> str:
     fitting = sum(option.fits for option in options)
     among = "allowed" if case.spec.shapes else "of Oracle's and this file's"
     return f"{shape.name}{own}: {options[0].reason}; {fitting} of {len(options)} shapes {among} can be taken"
+
+
+def _region_text(region: str, shape: Shape) -> str:
+    text = f"{region}; whether it offers {shape.name} is not checked"
+    return f"{text}; Oracle's list prices are the same in every region" if shape.provider == HOME else text
 
 
 def _concurrency_text(case: GpuCase, fitted: Fitted, wanted: int) -> str:

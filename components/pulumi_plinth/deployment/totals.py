@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pulumi_plinth.deployment.outline import Outline
-from pulumi_plinth.fit.price import Price
 
 Bounds = tuple[float, float]
 """At the fewest and at the most replicas."""
@@ -33,6 +32,7 @@ def totals(outlines: Iterable[Outline]) -> Totals:
     bought = [outline for outline in outlines if outline.gpus]
     prices = [outline.price for outline in bought if outline.price]
     nodes: dict[str, tuple[int, int]] = {}
+    buckets: set[str] = set()
     for outline in bought:
         least, most = nodes.get(outline.place, (0, 0))
         replicas = outline.replicas
@@ -45,13 +45,19 @@ def totals(outlines: Iterable[Outline]) -> Totals:
         nodes=dict(sorted(nodes.items())),
         per_hour=_sum(price.per_hour for price in prices),
         per_month=_sum(price.per_month for price in prices),
-        storage_per_month=_sum(map(_storage, prices)),
+        storage_per_month=_sum(_storage(outline, buckets) for outline in bought),
         unpriced=tuple(outline.name for outline in bought if outline.price is None),
     )
 
 
-def _storage(price: Price) -> Bounds:
-    return price.storage_per_month or (0.0, 0.0)
+def _storage(outline: Outline, buckets: set[str]) -> Bounds:
+    """Return what a deployment's storage costs; a model's bucket is paid once, so later ones leave it out."""
+    if outline.price is None or outline.price.storage_per_month is None:
+        return 0.0, 0.0
+    paid = (outline.price.bucket_per_month or 0.0) if outline.model in buckets else 0.0
+    buckets.add(outline.model)
+    least, most = outline.price.storage_per_month
+    return least - paid, most - paid
 
 
 def _sum(bounds: Iterable[Bounds]) -> Bounds:

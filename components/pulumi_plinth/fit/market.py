@@ -16,11 +16,15 @@ HOME = "oci"
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Shapes and prices; `declared` are the names of shapes that the stack itself declares."""
+    """Shapes and prices.
+
+    `declared` are the names of shapes that the stack itself declares, `broken` those whose declaration lacks something.
+    """
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     storage: UnitPrices = field(default_factory=dict)
     declared: frozenset[str] = frozenset()
+    broken: frozenset[str] = frozenset()
 
     def with_declared(self, specs: Mapping[str, ShapeSpec], path: str, faults: list[Fault]) -> Market:
         """Add the shapes of a stack file."""
@@ -29,12 +33,13 @@ class Market:
             for name, spec in sorted(specs.items())
             if (shape := declared_shape(name, spec, self.shapes, f"{path}.{name}", faults))
         }
-        return replace(self, shapes={**self.shapes, **made}, declared=frozenset(made))
+        broken = frozenset(specs) - frozenset(made)
+        return replace(self, shapes={**self.shapes, **made}, declared=frozenset(made), broken=broken)
 
     def find(self, name: str, path: str, faults: list[Fault]) -> Shape | None:
-        """Return the shape of that name; add a fault with the nearest name when there is none."""
+        """Return the shape of that name; or add a fault, unless its declaration has one already."""
         shape = self.shapes.get(name)
-        if shape is None:
+        if shape is None and name not in self.broken:
             remedy = nearest(name, self.shapes) or "see `plinth shapes`, or declare it under `shapes:`"
             faults.append(Fault(path, name, "is no shape that is known", remedy))
         return shape

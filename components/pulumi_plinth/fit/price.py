@@ -47,7 +47,10 @@ ONCE = Terms()
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars. `per_hour` and `per_month` are those of the nodes at the fewest and at the most replicas."""
+    """US dollars. `per_hour` and `per_month` are those of the nodes at the fewest and at the most replicas.
+
+    `storage_per_month` holds boot volumes and the weights' bucket, `bucket_per_month` the latter alone.
+    """
 
     per_hour: tuple[float, float]
     per_month: tuple[float, float]
@@ -55,6 +58,7 @@ class Price:
     preemptible_per_hour: tuple[float, float] | None
     reserved_unused_per_hour: tuple[float, float] | None
     storage_per_month: tuple[float, float] | None
+    bucket_per_month: float | None
     per_million_tokens: float | None
     source: str
     date: str
@@ -100,6 +104,7 @@ def price_of(shape: Shape, nodes: int, terms: Terms = ONCE, storage: StorageCost
         preemptible_per_hour=_rounded(listed, PREEMPTIBLE_SHARE) if "preemptible" in shape.oke_modes else None,
         reserved_unused_per_hour=_rounded(listed, UNUSED_RESERVED_SHARE) if shape.provider == "oci" else None,
         storage_per_month=_stored(storage, terms.replicas) if storage else None,
+        bucket_per_month=round(storage.bucket, 2) if storage else None,
         per_million_tokens=round(bounds[1] / most / million, 4) if million else None,
         source=shape.price_source,
         date=shape.price_date,
