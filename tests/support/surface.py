@@ -7,6 +7,7 @@ key; "decided" is what the gate's table says.
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 from plinth_routes import ROUTES
 from vllm.entrypoints.launchers.app import build_app
@@ -21,6 +22,7 @@ TASKS = (
 
 ARGUMENTS = [
     "--middleware", "plinth_middleware.PlinthMiddleware", "--enable-tokenizer-info-endpoint", "--enable-lora",
+    "--enable-scale-out", "--enable-fault-tolerance",
     "--profiler-config.profiler", "torch", "--profiler-config.torch_profiler_dir", "/nowhere",
 ]  # fmt: skip
 
@@ -30,7 +32,8 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 def build(tasks):
     """The application as the engine's server builds it, with its documentation on."""
     parser = make_arg_parser(FlexibleArgumentParser())
-    return build_app(parser.parse_args(ARGUMENTS), tasks)
+    model = SimpleNamespace(get_pooling_task=lambda _tasks: "embed", hf_config=SimpleNamespace(num_labels=1))
+    return build_app(parser.parse_args(ARGUMENTS), tasks, model)
 
 
 def routes_of(app):

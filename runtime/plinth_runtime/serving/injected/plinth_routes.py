@@ -66,7 +66,7 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
         "halves of a request, for engines that are split over several servers: raw tokens and cache handles",
         "/inference/v1/generate", "/v1/chat/completions/render", "/v1/chat/completions/derender",
         "/v1/completions/render", "/v1/completions/derender", "/v1/messages/render", "/v1/responses/render",
-        "/cohere/v2/chat/render", "/kv_event_sources",
+        "/cohere/v2/chat/render", "/inference/v1/abort_requests", "/kv_event_sources",
     )
     | _rows(
         Use.CLOSED,
