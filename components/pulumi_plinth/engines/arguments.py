@@ -116,6 +116,8 @@ def _cautions(arguments: Sequence[Argument], table: EngineTable) -> Iterator[str
     for argument in arguments:
         if argument.flag.deprecated:
             yield f"{argument.flag.name} is deprecated in {table} and goes with one of the next releases"
+    if any(argument.flag.name == "--config" for argument in arguments):
+        yield "what stands in the file of --config is not checked"
     uses = Counter(argument.flag.name for argument in arguments if not argument.flag.repeats and not argument.key)
     for name, count in uses.items():
         if count > 1:

@@ -29,7 +29,7 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag. `other_names` are further spellings; `scaled` numbers may be written 32k; `words` stand for numbers.
+    """One flag. `other_names` are further spellings; `scaled` numbers may be written 32k; `words` count as values too.
 
     A number is at `least` and at `most`, or `above` and `below`; None is no bound.
     `folds`: upper case and dashes are read as lower case and underscores. `mapping`: keys may follow, as in

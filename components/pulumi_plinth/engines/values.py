@@ -16,6 +16,7 @@ Wrong = tuple[str, str]
 
 _SCALED = re.compile(r"\d+(\.\d+)?[kmgt]|\d+[KMGT]")
 _SCALED_IN_JSON = re.compile(r"(\"(?:[^\"\\]|\\.)*\")|\b\d+(?:\.\d+)?[kKmMgGtT]\b")
+_ADAPTER = re.compile(r"\s*\{(?=.*\"name\"\s*:)(?=.*\"path\"\s*:).*\}\s*", re.DOTALL)
 _SHOWN = 12
 
 _NAMED: Mapping[str, tuple[str, str]] = {
@@ -32,6 +33,7 @@ _NAMED: Mapping[str, tuple[str, str]] = {
 """Flags that take any text when they are read and want a name of a registry later, when the server starts."""
 
 _ANY_CASE: Mapping[str, str] = {"attention_backends": "upper", "load_formats": "lower"}
+_FREE: Mapping[str, tuple[str, ...]] = {"attention_backends": ("auto",)}
 PLUGINS: Mapping[str, str] = {"tool_parsers": "--tool-parser-plugin", "reasoning_parsers": "--reasoning-parser-plugin"}
 """Flags that bring names of their own: with them, an unknown name may be right."""
 
@@ -45,11 +47,19 @@ def wrong_value(argument: Argument, table: EngineTable, plugins: Iterable[str] =
         wrong = _wrong_kind(flag, value) or (_wrong_choice(flag, value) if flag.choices else None)
         if wrong:
             return wrong
-    return _wrong_name(argument, table, plugins)
+    return _wrong_adapter(argument) or _wrong_name(argument, table, plugins)
+
+
+def _wrong_adapter(argument: Argument) -> Wrong | None:
+    """Judge `--lora-modules`: name=path, or JSON where a path has a comma."""
+    for value in argument.values if argument.flag.name == "--lora-modules" else ():
+        if value not in ("", "None") and not ("=" in value and "," not in value) and not _ADAPTER.fullmatch(value):
+            return "is not an adapter", 'write name=path, or {"name": "…", "path": "…"}'
+    return None
 
 
 def _wrong_kind(flag: Flag, value: str) -> Wrong | None:
-    if value in flag.words or value.lower() in flag.words:
+    if value in flag.words or value.lower() in flag.words or (not value and "None" in flag.words):
         return None
     braces = flag.mapping and value.strip().startswith("{") and value.strip().endswith("}")
     if flag.kind == "json" or braces:
@@ -87,11 +97,10 @@ def _wrong_choice(flag: Flag, value: str) -> Wrong | None:
 
 
 def _wrong_json(flag: Flag, value: str) -> Wrong | None:
-    """Judge JSON; numbers with a unit (80g) are fine where vLLM reads them."""
-    if value in ("", "None"):
-        return None
+    """Judge JSON; numbers with a unit (80g) are fine where a configuration class is filled."""
+    plain = _SCALED_IN_JSON.sub(lambda match: match[1] or "0", value) if flag.keys else value
     try:
-        found = json.loads(_SCALED_IN_JSON.sub(lambda match: match[1] or "0", value))
+        found = json.loads(plain)
     except ValueError:
         example = "{" + f'"{flag.keys[0]}": …' + "}" if flag.keys else '{"key": "value"}'
         return "is not JSON", f"write it as {example}, or each key as {flag.name}.key and its value"
@@ -122,7 +131,8 @@ def _wrong_name(argument: Argument, table: EngineTable, plugins: Iterable[str]) 
     known = sorted(getattr(table, field))
     value = argument.values[0]
     cased = getattr(value, _ANY_CASE.get(field, "strip"))()
-    if value in ("", "None") or cased in known or PLUGINS.get(field, "") in plugins:
+    free = (*argument.flag.words, "", *_FREE.get(field, ()))
+    if value in free or cased in known or PLUGINS.get(field, "") in plugins:
         return None
     return f"is not a {noun} of {table}".replace("a attention", "an attention"), _instead(value, known)
 
