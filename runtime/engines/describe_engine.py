@@ -117,7 +117,7 @@ def describe_flag(action: Any, other_names: list[str]) -> dict[str, Any]:
         "values": values,
         "kind": kind,
         "scaled": numbers and accepts(action.type, "1k"),
-        "words": [word for word in ("auto", "None") if numbers and accepts(action.type, word)],
+        "words": [*(["auto"] if numbers and accepts(action.type, "auto") else []), *nothing(action.type)],
         "choices": sorted(set(map(str, action.choices or ())), key=lambda word: (len(word) * numbers, word)),
         "folds": bool(action.choices) and kind == "text" and folds(action.type),
         "keys": sorted(keys_of(action.type)),
@@ -162,6 +162,11 @@ def accepts(convert: Callable[[str], Any] | None, word: str) -> bool:
     except Exception:  # noqa: BLE001 whatever it raises, it refuses
         return False
     return True
+
+
+def nothing(convert: Callable[[str], Any] | None) -> list[str]:
+    """Return the word that a converter reads as no value at all."""
+    return ["None"] if convert is not None and accepts(convert, "None") and convert("None") is None else []
 
 
 def folds(convert: Callable[[str], Any] | None) -> bool:
