@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pulumi_plinth.cli import main
 from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
 from pulumi_plinth.deployment.gpu_spec import AdaptersSpec, NodeSpec, ParallelSpec, ReplicasSpec, ThroughputSpec
 from pulumi_plinth.deployment.spec import DeploymentSpec
@@ -252,6 +254,27 @@ def test_totals_add_up(gpus):
     assert total["unpriced"] == ("own",)
     priced = [part["price"]["storage_per_month"] for part in parts if part["price"]]
     assert total["storage_per_month"] == tuple(pytest.approx(sum(bounds)) for bounds in zip(*priced, strict=True))
+
+
+@pytest.mark.parametrize("model", ["qwen3-8b", "llama-3.3-70b-instruct", "mixtral-8x7b-instruct-v0.1", "bge-m3"])
+def test_a_stack_is_planned_as_one_model_is(gpus, model):
+    """`plinth plan` and `plinth fit` say the same of the same shape."""
+    document = changed({"shape": "BM.GPU.H100.8", "maxModelLen": 4096}, models={"qwen": {"preset": {"name": model}}})
+    planned = json.loads(json.dumps(said(gpus(document))))
+    run = CliRunner().invoke(main, ["fit", model, "--shape", "BM.GPU.H100.8", "--context", "4096", "--json"])
+    fitted = json.loads(run.stdout)
+    for key in (
+        "gpus",
+        "nodes",
+        "parallel",
+        "memory",
+        "kv_tokens",
+        "max_model_len",
+        "disk_gib",
+        "startup_seconds",
+        "price",
+    ):
+        assert planned[key] == fitted[key], key
 
 
 def test_a_bucket_is_paid_once(gpus):

@@ -12,6 +12,7 @@ from pulumi_plinth.fit.disk import node_needs
 from pulumi_plinth.fit.parallel import Nodes
 from pulumi_plinth.fit.plan import Wish
 from pulumi_plinth.fit.price import Range, Terms, capacity_misfit, hourly, price_of
+from pulumi_plinth.fit.report import tell
 from pulumi_plinth.fit.shapes import plain_shape, select
 from pulumi_plinth.fit.sizing import Sizer
 from pulumi_plinth.fit.storage import Kept, load_unit_prices, storage_cost
@@ -140,6 +141,8 @@ def test_a_shape_that_serves_too_few_at_once_loses(ranked, cards, shapes):
     many = fit_many(sizer, nodes, Wish(40_960), in_flight(usual) + 1)
     assert many.layout.tensor > usual.layout.tensor
     assert in_flight(many) > in_flight(usual)
+    (layout, *_) = tell(sizer, nodes, Wish(40_960), many).reasons
+    assert f"TP{usual.layout.tensor} has room too, and serves fewer requests at once" in layout.text
 
 
 def test_equal_prices_are_ordered_by_headroom(ranked):

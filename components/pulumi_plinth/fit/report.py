@@ -13,7 +13,7 @@ from pulumi_plinth.fit.kaito import KaitoPlan
 from pulumi_plinth.fit.layout import Layout, Reason, default_batch
 from pulumi_plinth.fit.memory import MemoryPlan, gpu_memory
 from pulumi_plinth.fit.parallel import Nodes, needs_rdma
-from pulumi_plinth.fit.plan import Fitted, Wish, wanted_context
+from pulumi_plinth.fit.plan import Fitted, Wish, fit, wanted_context
 from pulumi_plinth.fit.price import HOURS_PER_MONTH, ONCE, UNUSED_RESERVED_SHARE, Price, Terms, price_of
 from pulumi_plinth.fit.sizing import Sizer
 from pulumi_plinth.fit.storage import StorageCost
@@ -116,7 +116,7 @@ def kaito_json(plan: KaitoPlan) -> dict[str, Any]:
 
 def _reasons(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted) -> Iterator[Reason]:
     layout, need, shape = fitted.layout, fitted.need, nodes.shape
-    yield Reason("layout", _layout_text(nodes, wish, fitted))
+    yield Reason("layout", _layout_text(sizer, nodes, wish, fitted))
     if layout.expert > 1 and sizer.card.experts:
         yield Reason("experts", _expert_text(sizer.card.experts.count, layout))
     budget = f"{wish.utilization:.2f} x {human_gib(shape.usable_bytes)} = {human_gib(fitted.budget)}"
@@ -133,7 +133,7 @@ def _reasons(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted) -> Iterator
         yield Reason("network", _network_text(nodes, layout.pipeline))
 
 
-def _layout_text(nodes: Nodes, wish: Wish, fitted: Fitted) -> str:
+def _layout_text(sizer: Sizer, nodes: Nodes, wish: Wish, fitted: Fitted) -> str:
     layout, gpus = fitted.layout, nodes.shape.gpus
     where = f"{layout} on {fitted.nodes} x {nodes.shape.name}"
     if wish.asked.anything:
@@ -142,6 +142,9 @@ def _layout_text(nodes: Nodes, wish: Wish, fitted: Fitted) -> str:
         return f"{where}: no tensor-parallel size inside {gpus} GPUs has room, so layers are staged"
     if layout.tensor == 1:
         return f"{where}: one GPU holds a copy" + (", the others hold more copies" if layout.data > 1 else "")
+    least = fit(sizer, nodes, wish)
+    if isinstance(least, Fitted) and least.layout.tensor < layout.tensor:
+        return f"{where}: TP{least.layout.tensor} has room too, and serves fewer requests at once"
     return f"{where}: the smallest legal tensor-parallel size that has room"
 
 
