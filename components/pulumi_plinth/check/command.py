@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from pulumi_plinth.check.images import image_facts, release_of_image
@@ -16,6 +17,10 @@ SHORT: Mapping[str, str] = {
     "-q": "quantization", "-sc": "speculative-config", "-n": "nnodes", "-r": "node-rank", "-cc": "compilation-config",
     "-O": "optimization-level", "-ep": "enable-expert-parallel", "-asc": "api-server-count",
 }  # fmt: skip
+MODELS = ("model", "model-id", "model-path", "model-dir")
+KSERVE_FLAGS = frozenset({"model-name", "model-id", "model-dir"})
+OTHER_ENGINES = ("sglang", "trtllm", "tritonserver", "text-generation", "lmdeploy", "llama-server")
+OPERATORS = frozenset({"&&", "||", "|", ";", "&"})
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
@@ -35,10 +40,13 @@ def serving_of_command(
     while words and ASSIGNMENT.fullmatch(words[0]):
         name, _, value = words.pop(0).partition("=")
         assigned[name] = value
-    rest = _after_program(words)
+    rest = _until_operator(_after_program(words))
     arguments, loose = _read(rest)
+    if loose:
+        rest.remove(loose[0])
     return Serving(
-        model=arguments.pop("model", None) or (loose[0] if loose else None),
+        engine=_engine(words, arguments),
+        model=next((arguments.pop(flag) for flag in MODELS if flag in arguments), loose[0] if loose else None),
         version=release_of_image(image) if image else None,
         image=image,
         image_facts=image_facts(image or ""),
@@ -77,14 +85,27 @@ def _json(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _engine(words: Sequence[str], arguments: Mapping[str, str]) -> str:
+    """Tell whose command line it is; KServe's server takes vLLM's flags and some of its own."""
+    other = next((name for name in OTHER_ENGINES if any(name in word for word in words)), None)
+    return other or ("kserve" if KSERVE_FLAGS & set(arguments) else "vllm")
+
+
 def _after_program(words: list[str]) -> list[str]:
-    """Drop the program and its subcommand: everything up to `serve`, `-m MODULE` or a script."""
+    """Drop the program and its subcommand, up to `serve` or a module; a program of somebody's own is none of ours."""
     for place, word in enumerate(words):
-        if word == "serve" or word.endswith(("api_server", "api_server.py", "vllm_start.py")):
+        if word == "serve" or word.endswith(("api_server", "api_server.py", "launch_server")):
             return words[place + 1 :]
         if word.startswith("--"):
             break
+        if word.endswith((".py", ".sh")):
+            return []
     return words
+
+
+def _until_operator(words: Sequence[str]) -> list[str]:
+    """Return the words up to what a shell does next: `| tee log`, `&& sleep`."""
+    return list(takewhile(lambda word: word not in OPERATORS and not word.startswith(("2>", ">")), words))
 
 
 def _read(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:

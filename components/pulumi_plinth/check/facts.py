@@ -13,7 +13,7 @@ from pulumi_plinth.check.facts_place_words import normal
 from pulumi_plinth.check.facts_serving import Known, serving_of_facts
 from pulumi_plinth.check.facts_serving import understood as understood_of_serving
 from pulumi_plinth.check.place_rules import PLACE_RULES
-from pulumi_plinth.check.serving import Serving
+from pulumi_plinth.check.serving import Gpu, Serving
 from pulumi_plinth.check.serving_rules import SERVING_RULES
 from pulumi_plinth.check.serving_rules.architectures import architecture_rules
 from pulumi_plinth.check.serving_rules.flags import flag_rules
@@ -60,8 +60,15 @@ def with_given(serving: Serving, facts: Mapping[str, Any], known: Known) -> Serv
         weights=serving.weights if serving.weights.bytes else added.weights,
         media=added.media,
         version=added.version or serving.version,
-        gpu=replace(added.gpu, count=serving.gpu.count or added.gpu.count) if added.gpu.name else serving.gpu,
+        gpu=_gpu(serving.gpu, added.gpu),
     )
+
+
+def _gpu(read: Gpu, added: Gpu) -> Gpu:
+    """Take the stated shape's GPUs, as many and as whole as the server asks for."""
+    if added.name is None:
+        return read
+    return replace(added, count=read.count or added.count, mig=read.mig or added.mig)
 
 
 def all_rules(known: Known) -> tuple[Rule, ...]:

@@ -61,8 +61,11 @@ EARLIER = "(worked|works|ran|fitted)_on|upgraded_from|from_version|previous_vers
 def read_engine(facts: Facts, known: Known) -> Serving:
     """Read everything about the engine itself."""
     image = facts.text("(vllm_|engine_|container_|serving_)?image(_tag|_name|_reference)?") or None
-    arguments, doubles = _arguments(facts, known)
+    commands = [serving_of_command(line) for line in _lines(facts)]
+    arguments, doubles = _arguments(facts, known, commands)
     environment = dict(_environment(facts))
+    for command in commands:
+        environment |= command.environment
     base = facts.text("image_base|base_image") or ""
     return Serving(
         version=_version(facts, image),
@@ -72,7 +75,8 @@ def read_engine(facts: Facts, known: Known) -> Serving:
         image_facts=image_facts(" ".join(filter(None, (image, base, facts.text("image_(cuda|arch\\w*|platforms?)"))))),
         arguments=arguments,
         environment=environment,
-        words=_words(facts),
+        model=next((command.model for command in commands if command.model), None),
+        words=(*(word for command in commands for word in command.words), *_alone(facts, known)),
         doubles=(*doubles, *_repeated(facts)),
     )
 
@@ -82,7 +86,7 @@ def _version(facts: Facts, image: str | None) -> Version | None:
     return release_of(stated or "") or (release_of_image(image) if image else None)
 
 
-def _arguments(facts: Facts, known: Known) -> tuple[dict[str, str], list[Double]]:
+def _arguments(facts: Facts, known: Known, commands: list[Serving]) -> tuple[dict[str, str], list[Double]]:
     """Collect flags from fields of their own and from command lines; a flag in both is a double."""
     fields: dict[str, str] = {}
     for flag, pattern in SPELLINGS.items():
@@ -91,8 +95,8 @@ def _arguments(facts: Facts, known: Known) -> tuple[dict[str, str], list[Double]
             fields[flag] = _text(flag, found[1])
     fields |= {flag: value for flag, value in _named(facts, known) if flag not in fields}
     spoken: dict[str, str] = {}
-    for line in _lines(facts):
-        spoken |= serving_of_command(line).arguments
+    for command in commands:
+        spoken |= command.arguments
     both = [flag for flag in fields if flag in spoken]
     doubles = [Double(f"--{flag}", ("its field", fields[flag]), ("the command", spoken[flag])) for flag in both]
     return {**fields, **spoken}, doubles
@@ -104,12 +108,14 @@ def _lines(facts: Facts) -> Iterator[str | list[Any] | tuple[Any, ...]]:
             yield value
 
 
-def _words(facts: Facts) -> tuple[str, ...]:
-    """Return what stands in command lines, and flags that are spoken of alone."""
-    words = [word for line in _lines(facts) for word in serving_of_command(line).words]
+def _alone(facts: Facts, known: Known) -> Iterator[str]:
+    """Yield flags that are spoken of alone; one that wants a value and has none is only named, not used."""
     for _, value in facts.each(ALONE):
-        words += [word for flag in words_of(value) for word in spelled(flag)]
-    return tuple(words)
+        for text in words_of(value):
+            words = spelled(text)
+            flag = known.table.spellings.get(words[0])
+            if len(words) > 1 or flag is None or flag.values in ("none", "optional"):
+                yield from words
 
 
 def _repeated(facts: Facts) -> Iterator[Double]:

@@ -34,6 +34,10 @@ GPUS: Mapping[str, tuple[tuple[int, ...], tuple[int, int]]] = {
 """GPU -> sizes it is sold in, GiB, and compute capability. Longer names first where one holds another."""
 
 HBM = re.compile(r"^(gb|gh|b|h)\d|^a100|^a800|^a30$|^v100|^p100")
+GIGABYTE = 10**9
+SAME_CARD = 0.12
+"""Difference up to which a stated size means the card that is named anyway: GDDR hides 8 % of itself."""
+
 GPU_KEYS = "(node_|gpu_)?(gpus?|gpu_(name|type|model|kind|product)|accelerators?|card|devices?)"
 LABEL_KEYS = "(node_|gpu_)label(_product)?|(actual|real|found|node)_(gpu|accelerator|product)|gpu_product|product"
 INSTANCE_KEYS = "instance(_type)?|shape|vm_size|machine_type|node_shape|instance_types?|flavor"
@@ -126,8 +130,8 @@ def _stated(facts: Facts, gpu: Gpu) -> Gpu:
     if capability and (number := capability_of(capability)):
         gpu = replace(gpu, below=number, capability=None) if below(capability) else replace(gpu, capability=number)
     if memory:
-        exact = facts.has("total_gib")
-        gpu = replace(gpu, memory_bytes=int(memory) if exact or not gpu.memory_bytes else _nearer(int(memory), gpu))
+        shown = int(memory) if facts.has("total_gib") else _shown(int(memory), gpu)
+        gpu = replace(gpu, memory_bytes=shown)
     free = facts.size("(gpu_)?(free|available)(_gpu)?(_memory)?(_at_start)?_(gb|gib|bytes)|free_gpu_memory", min)
     taken = facts.size("(already_)?used(_gpu)?(_memory)?_(gb|gib)|other_process(es)?(_memory)?_(gb|gib)", max)
     if free is None and taken and gpu.memory_bytes:
@@ -135,10 +139,11 @@ def _stated(facts: Facts, gpu: Gpu) -> Gpu:
     return replace(gpu, free_bytes=int(free) if free is not None else None)
 
 
-def _nearer(stated: int, gpu: Gpu) -> int:
-    """Believe a stated size, but a round number of the card that is named anyway means what the card shows."""
-    shown = gpu.memory_bytes or stated
-    return shown if abs(stated / shown - 1) < 0.12 else stated  # noqa: PLR2004 more than GDDR's hidden share
+def _shown(stated: int, gpu: Gpu) -> int:
+    """Return what a process sees of stated memory: a round number is the vendor's and not all of it is seen."""
+    if gpu.memory_bytes and abs(stated / gpu.memory_bytes - 1) < SAME_CARD:
+        return gpu.memory_bytes
+    return stated if stated % GIGABYTE else round(stated / GIGABYTE * HBM_VISIBLE_SHARE * GIB)
 
 
 def _loose(name: str) -> str:

@@ -22,7 +22,7 @@ METHODS = (
 
 
 def release_of(text: str) -> Version | None:
-    """Return the release that a text speaks of; just below it for `before 0.9`, () is never returned."""
+    """Return the release that a text speaks of; just below it for `before 0.9`."""
     plain = re.sub(r"cuda\s*\d+(\.\d+)*|python\s*\d+(\.\d+)*|torch\s*\d+(\.\d+)*", "", text, flags=re.IGNORECASE)
     found = RELEASE.search(plain)
     if found is None:
@@ -73,5 +73,8 @@ def below(text: str) -> bool:
 
 
 def _just_below(version: Version) -> Version:
-    *front, last = version
-    return (*front, last - 1, 999) if last else (0,)
+    """Return what is older than a release and no older than any before it."""
+    significant = list(version)
+    while significant and not significant[-1]:
+        significant.pop()
+    return (*significant[:-1], significant[-1] - 1, 999) if significant else BEFORE_EVERYTHING

@@ -24,6 +24,7 @@ SERVING_RULES: tuple[Rule, ...] = (
     layout.nodes_over_ray,
     layout.context_groups,
     layout.idle_nodes,
+    layout.unpadded_vocabulary,
     layout.vision_heads,
     layout.draft_ranks,
     precision.generation,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pulumi_plinth.check.core import Rule, Verdict, refuse, warn
 from pulumi_plinth.check.serving import Serving, Version
+from pulumi_plinth.check.serving_rules import values
 from pulumi_plinth.check.serving_rules.architectures import speaks_for
 from pulumi_plinth.check.serving_rules.releases import release
 from pulumi_plinth.check.subject import Subject
@@ -21,6 +22,9 @@ GONE: Mapping[str, Version] = {
     "speculative-draft-tensor-parallel-size": (0, 9), "ngram-prompt-lookup-max": (0, 9), "cuda-graph-sizes": (0, 13),
 }  # fmt: skip
 """Flags that there were, and the first release without them (for some, the latest that can be)."""
+
+NEEDING = ("enable-auto-tool-choice",)
+"""Switches that need another flag beside them."""
 
 NAMES = ("tool-call-parser", "reasoning-parser", "kv-cache-dtype", "load-format", "attention-backend")
 """Flags whose values are judged wherever they stand, not only in a command line."""
@@ -70,4 +74,5 @@ def _words(serving: Serving) -> list[str]:
     if serving.words:
         return list(serving.words)
     named = [(flag, serving.arguments[flag]) for flag in NAMES if flag in serving.arguments]
-    return [word for flag, value in named for word in (f"--{flag}", value)]
+    words = [word for flag, value in named for word in (f"--{flag}", value)]
+    return [*words, *(f"--{flag}" for flag in NEEDING if values.switched(serving, flag))]

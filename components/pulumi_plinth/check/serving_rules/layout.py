@@ -15,6 +15,7 @@ from pulumi_plinth.check.serving_rules.releases import (
     ONLINE_BLOCKS_UNPADDED,
     RAY_STAGES,
     RAY_STAGES_FAIL,
+    VOCABULARY_UNPADDED,
 )
 from pulumi_plinth.check.subject import Subject
 from pulumi_plinth.fit.layout import Layout
@@ -115,6 +116,15 @@ def idle_nodes(subject: Subject) -> Iterator[Verdict]:
     if "tensor-parallel-size" in serving.arguments and count and nodes > 1 and needed <= count * (nodes - 1):
         problem = f"the layout takes {needed} GPUs, {nodes} nodes have {count * nodes}"
         yield warn("idle-nodes", "nodes", problem, f"write {-(-needed // count)} nodes, or more stages or copies")
+
+
+def unpadded_vocabulary(subject: Subject) -> Iterator[Verdict]:
+    """Hold that the first releases divided the vocabulary as it is."""
+    serving = subject.serving
+    rows, ranks = serving.card.vocabulary if serving.card else 0, values.tensor(serving)
+    if rows % ranks and VOCABULARY_UNPADDED.holds(serving.version):
+        problem = f"{rows} rows of the embedding cannot be divided by {ranks} GPUs, this release does not pad"
+        yield refuse("vocabulary", TENSOR, problem, "take release 0.2 or later, or pad the embedding")
 
 
 def vision_heads(subject: Subject) -> Iterator[Verdict]:

@@ -46,6 +46,9 @@ ONLINE_BLOCKS_UNPADDED = Span(last=(0, 31))
 VISIBLE_BY_NUMBER = Span(last=(0, 31))
 """CUDA_VISIBLE_DEVICES had to be numbers (vllm-project/vllm#41848); 0.32 looks identifiers up."""
 
+VOCABULARY_UNPADDED = Span(last=(0, 1))
+"""The embedding was divided without padding it to 64 rows."""
+
 CHUNKED_BY_DEFAULT = Span(first=(0, 8))
 """Chunked prefill is on unless it is switched off (engine V1)."""
 

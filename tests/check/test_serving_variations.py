@@ -1,0 +1,26 @@
+"""Configurations that nobody wrote yet: the same rules on other numbers, with pairs that differ by a hair."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pulumi_plinth.check.core import judge
+from pulumi_plinth.check.facts import all_rules, load_known, subject_of_facts
+
+CASES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Catalogue, shapes and the engine's table."""
+    return load_known()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case[2])[:90])
+def test_variation(case, known):
+    """The verdict is the expected one, and the rule that knows why is among those that speak."""
+    wanted, rule, facts = case
+    verdicts = judge(subject_of_facts(facts, known).subject, all_rules(known))
+    assert (verdicts[0].severity.value if verdicts else "accept") == wanted, [str(verdict) for verdict in verdicts]
+    assert rule is None or rule in {verdict.rule for verdict in verdicts}
