@@ -11,10 +11,13 @@ from pathlib import Path
 
 import click
 
+from plinth_runtime import cli_weights
+
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 EXAMPLES = """\b
 Examples:
+  plinth-runtime fetch hf://HuggingFaceTB/SmolLM2-135M-Instruct --to models/smollm2-135m
   plinth-runtime manifest models/smollm2-135m --source "where they came from"
   plinth-runtime verify models/smollm2-135m
   plinth-runtime print-command --config launch.json
@@ -25,7 +28,7 @@ Examples:
 @click.group(epilog=EXAMPLES, context_settings={"max_content_width": 120})
 @click.version_option(package_name="plinth-runtime")
 def cli() -> None:
-    """Start, watch, drain and end one inference engine, truthfully."""
+    """Fetch and check weights; start, watch, drain and end one inference engine, truthfully."""
 
 
 @cli.command()
@@ -62,26 +65,6 @@ def manifest(folder: Path, source: str) -> None:
 @cli.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--digest", help="The manifest must have this sha256.")
-def verify(folder: Path, as_json: bool, digest: str | None) -> None:
-    """Check FOLDER against its manifest (sizes, sha256) and its safetensors files for completeness."""
-    from plinth_runtime.contract.manifest import MANIFEST_NAME
-    from plinth_runtime.errors import CorruptWeightsError
-    from plinth_runtime.weights.inspect import check_folder
-
-    if not (folder / MANIFEST_NAME).is_file() and folder.is_dir():
-        hint = f"Make one where the weights are known to be good: plinth-runtime manifest {folder}"
-        raise CorruptWeightsError(f"{folder} has no {MANIFEST_NAME}, so nothing can be verified", hint=hint)
-    facts = check_folder(folder, digest)
-    if as_json:
-        click.echo(json.dumps({"intact": True, "message": facts.message, "card": facts.card.model_dump(mode="json")}))
-    else:
-        click.echo("intact: every file agrees with the manifest")
-
-
-@cli.command()
-@click.argument("folder", type=FOLDER)
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
 def inspect(folder: Path, as_json: bool) -> None:
     """Print the card of the model in FOLDER: architecture, parameters, layers, context."""
     from plinth_runtime.weights.inspect import inspect_folder
@@ -104,6 +87,10 @@ def print_command(config: Path, run_dir: Path | None) -> None:
     launch = server.load_launch(config)
     command = server.command_for(launch, RunDir((run_dir or config.parent).resolve()), launch.model.adapters)
     click.echo(json.dumps({"argv": command.argv, "environment": dict(sorted(command.environment.items()))}, indent=2))
+
+
+for command in (cli_weights.fetch, cli_weights.verify, cli_weights.publish):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import socket
 import struct
@@ -66,8 +65,7 @@ class ObjectServer:
         self.lock = threading.Lock()
         self.open = 0
         self.most_open = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.origin = self  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -89,17 +87,26 @@ class ObjectServer:
         """GET requests for the model's own files."""
         return [row for row in self.requests if row.method == "GET" and name in row.path and "manifest" not in row.path]
 
-    def take_fault(self, path: str) -> Fault | None:
-        """Give the first fault that fits, and count it."""
+    def take_fault(self, path: str, span: tuple[int, int]) -> Fault | None:
+        """Give the first fault that fits, and count it. A flip fits only where its byte is."""
         with self.lock:
             for fault in self.faults:
-                if fault.name in path and fault.times > 0 and "manifest" not in path:
+                fits = fault.kind != "flip" or span[0] <= fault.at < span[1]
+                if fault.name in path and fault.times > 0 and "manifest" not in path and fits:
                     if fault.after > 0:
                         fault.after -= 1
                         continue
                     fault.times -= 1
                     return fault
         return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: clients that go away are what this server is for."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -137,7 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.command, name, self.headers.get("Range"), self.headers.get("If-Match"), headers=dict(self.headers)
         )
         self.origin.requests.append(self.row)
-        fault = self.origin.take_fault(name) if self.command == "GET" else None
+        match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.row.range or "")
+        span = (int(match[1]), int(match[2]) + 1) if match else (0, FOREVER)
+        fault = self.origin.take_fault(name, span) if self.command == "GET" else None
         path = self.origin.root / name
         if fault is not None and fault.kind == "status":
             extra = {"Retry-After": fault.retry_after} if fault.retry_after else {}
@@ -148,34 +157,32 @@ class _Handler(BaseHTTPRequestHandler):
             self._words(404)
         else:
             if fault is not None and fault.kind == "overwrite":
-                path.write_bytes(bytes(byte ^ 0xFF for byte in path.read_bytes()))
-            self._file(path, fault)
+                path.write_bytes(path.read_bytes().translate(bytes(range(255, -1, -1))))
+            self._file(path, span, fault)
 
-    def _file(self, path: Path, fault: Fault | None) -> None:
-        data = path.read_bytes()
-        etag = f'"{hashlib.sha1(data, usedforsecurity=False).hexdigest()}"'
+    def _file(self, path: Path, span: tuple[int, int], fault: Fault | None) -> None:
+        state = path.stat()
+        etag = f'"{state.st_mtime_ns:x}{state.st_size:x}"'
         if self.row.if_match not in {None, etag}:
             self._words(412, {"ETag": etag})
             return
         kind = fault.kind if fault else ""
-        match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.row.range or "")
-        start, end = (int(match[1]), min(int(match[2]) + 1, len(data))) if match else (0, len(data))
         headers = {"ETag": etag} if self.origin.etags else {}
+        start, end = span[0], min(span[1], state.st_size)
         status = HTTPStatus.OK
-        if match and kind != "whole":
+        if self.row.range and kind != "whole":
             status = HTTPStatus.PARTIAL_CONTENT
             moved = 1 if kind == "shifted" else 0
-            headers["Content-Range"] = f"bytes {start + moved}-{end - 1 + moved}/{len(data)}"
-        elif match:
-            start, end = 0, len(data)
-        self._send(status, headers, self._damaged(data, (start, end), fault), fault)
-
-    def _damaged(self, data: bytes, span: tuple[int, int], fault: Fault | None) -> bytes:
-        body = data[span[0] : span[1]]
-        if fault is not None and fault.kind == "flip" and span[0] <= fault.at < span[1]:
-            place = fault.at - span[0]
-            return body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
-        return body
+            headers["Content-Range"] = f"bytes {start + moved}-{end - 1 + moved}/{state.st_size}"
+        elif kind == "whole":
+            start, end = 0, state.st_size
+        with path.open("rb") as file:
+            file.seek(start)
+            body = file.read(end - start)
+        if fault is not None and kind == "flip":
+            place = fault.at - start
+            body = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+        self._send(status, headers, body, fault)
 
     def _send(self, status: int, headers: dict[str, str], body: bytes, fault: Fault | None) -> None:
         self.row.status = status

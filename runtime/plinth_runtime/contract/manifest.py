@@ -31,7 +31,10 @@ class ManifestFile(_Sparse):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     part_size: int | None = Field(default=None, gt=0, le=MAX_PART_BYTES, description="Bytes of each part but the last.")
     part_crc32c: str | None = Field(
-        default=None, pattern=r"^([0-9a-f]{8})*$", description="CRC32C of each part in order, 8 hex digits each."
+        default=None,
+        alias="partCrc32c",
+        pattern=r"^([0-9a-f]{8})*$",
+        description="CRC32C of each part in order, 8 hex digits each.",
     )
     etag: str | None = Field(default=None, description="The version that the source named, if it named one.")
 

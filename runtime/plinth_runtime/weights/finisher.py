@@ -89,6 +89,7 @@ class Finisher:
 
     def take_complete(self, work: FileWork) -> None:
         """Take a file that has no parts to wait for: an empty one, or one whose parts arrived before."""
+        work.open()
         self._queue.put(Complete(work))
 
     def wait(self, seconds: float) -> None:
@@ -178,7 +179,6 @@ class Finisher:
 
     def _finish(self, work: FileWork) -> None:
         work.vouched = is_vouched(work)
-        work.open()  # an empty file had no part that made it
         work.close()
         path = self._place.place(work)
         if work.key is not None:

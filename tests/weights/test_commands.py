@@ -1,0 +1,125 @@
+"""The commands fetch, verify and publish: exit codes, JSON, progress, signals."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+from fakes.object_server import FOREVER, Fault
+from weights.making import PART, SHARD, contents, flip
+
+from plinth_runtime import cli_weights
+from plinth_runtime.cli import cli
+
+
+@pytest.fixture
+def run():
+    """A function that runs a command and returns (exit code, JSON object)."""
+
+    def call(*arguments):
+        result = CliRunner().invoke(cli, [*map(str, arguments), "--json"])
+        return result.exit_code, json.loads(result.stdout)
+
+    return call
+
+
+def test_publish_fetch_verify(run, weights, tmp_path):
+    """A model that is published, fetched and verified is the same model, and each step says so with code 0."""
+    code, published = run("publish", weights, f"local://{tmp_path / 'store'}", "--source", "here")
+    assert (code, published["files"]) == (0, 4)
+    code, fetched = run("fetch", tmp_path / "store", "--to", tmp_path / "out", "--expect", published["manifest"])
+    assert (code, fetched["state"], fetched["manifest"]) == (0, "verified", published["manifest"])
+    assert contents(tmp_path / "out") == contents(weights)
+    code, verdict = run("verify", tmp_path / "out", "--digest", published["manifest"])
+    assert (code, verdict["state"], verdict["files"]) == (0, "verified", 4)
+
+
+def test_publishing_where_it_lies(run, weights):
+    """Publishing a folder to itself writes the manifest with part checksums, and nothing else."""
+    before = contents(weights)
+    assert run("publish", weights, weights)[0] == 0
+    assert contents(weights) == before
+    assert "partCrc32c" in (weights / "plinth-manifest.json").read_text()
+
+
+def test_code_4_nothing_vouches(run, bare_origin, tmp_path):
+    """Bytes that nothing vouches for end with 4, when fetched and whenever they are verified."""
+    code, row = run("fetch", bare_origin.address, "--to", tmp_path / "out")
+    assert (code, row["state"], len(row["unvouched"])) == (4, "unverified", 4)
+    assert run("verify", tmp_path / "out")[0] == 4
+    assert run("fetch", bare_origin.address, "--to", tmp_path / "out")[0] == 4
+
+
+def test_code_5_corrupt(run, origin, published, tmp_path):
+    """Damage ends with 5 and names file, part, offset and both checksums, when fetched and when verified."""
+    run("fetch", origin.address, "--to", tmp_path / "out")
+    flip(tmp_path / "out" / SHARD, PART + 3)
+    code, row = run("verify", tmp_path / "out")
+    assert code == 5
+    assert f"{SHARD} has sha256" in row["message"]
+    assert f"part 1, offset {PART}, expected CRC32C" in row["message"]
+    flip(published / SHARD, 7)
+    code, row = run("fetch", origin.address, "--to", tmp_path / "other")
+    assert (code, row["state"], row["exitCode"]) == (5, "corrupt-weights", 5)
+
+
+def test_zeros_are_named(run, published):
+    """A part that is nothing but zeros is called that."""
+    with (published / SHARD).open("r+b") as file:
+        file.seek(PART)
+        file.write(bytes(PART))
+    assert "(nothing but zeros)" in run("verify", published)[1]["message"]
+
+
+def test_code_6_refused(run, origin, tmp_path):
+    """A source that refuses, an address that cannot be, and a store that takes nothing end with 6."""
+    origin.faults = [Fault("status", code=403, times=FOREVER)]
+    assert run("fetch", origin.address, "--to", tmp_path / "out")[0] == 6
+    assert run("fetch", f"{origin.address}/nothing", "--to", tmp_path / "out")[0] == 6
+    assert run("fetch", "http://models.example/x", "--to", tmp_path / "out")[0] == 6
+    assert run("publish", origin.root, "https://models.example/x")[0] == 6
+    assert run("fetch", tmp_path / "no-such", "--to", tmp_path / "out")[0] == 6
+
+
+def test_code_7_no_space(run, origin, tmp_path, monkeypatch):
+    """Too small a disk ends with 7 and both numbers."""
+    monkeypatch.setattr("plinth_runtime.weights.fetch.free_bytes", lambda _: 1)
+    code, row = run("fetch", origin.address, "--to", tmp_path / "out")
+    assert (code, "has 1 free" in row["message"]) == (7, True)
+
+
+def test_a_digest_that_is_none(tmp_path):
+    """What is no sha256 is wrong use, with what to write instead."""
+    result = CliRunner().invoke(cli, ["fetch", "x", "--to", str(tmp_path), "--expect", "abc"])
+    assert (result.exit_code, "write 64 hex digits" in result.output) == (2, True)
+    assert cli_weights._digest("sha256:" + "A" * 64) == "a" * 64
+
+
+def test_progress_lines(origin, tmp_path):
+    """--progress json writes lines of counters to standard error, the last with everything done."""
+    arguments = ["fetch", origin.address, "--to", str(tmp_path / "out"), "--progress", "json"]
+    lines = [json.loads(line) for line in CliRunner().invoke(cli, arguments).stderr.splitlines()]
+    assert lines[-1]["bytesDone"] == lines[-1]["bytesTotal"] > 5 * PART
+    assert lines[-1]["filesDone"] == 4
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_code_8_cancelled(origin, tmp_path, number):
+    """A signal ends the fetch within two seconds with 8, even while streams stand still; the next one finishes it."""
+    origin.faults = [Fault("stall", SHARD, times=FOREVER, at=100)]
+    command = [sys.executable, "-m", "plinth_runtime", "fetch", origin.address, "--to", str(tmp_path / "out"), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    limit = time.monotonic() + 30
+    while sum(row.sent for row in origin.bodies(SHARD)) < 100 and time.monotonic() < limit:
+        time.sleep(0.05)
+    began = time.monotonic()
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=20)
+    assert time.monotonic() - began < 2
+    assert (process.returncode, json.loads(out)["state"]) == (8, "cancelled")
+    origin.faults.clear()
+    assert subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
