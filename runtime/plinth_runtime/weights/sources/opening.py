@@ -17,6 +17,8 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 MODULES: Mapping[str, str] = MappingProxyType(
     {
+        "oci": "plinth_runtime.weights.sources.oci",
+        "ocios": "plinth_runtime.weights.sources.oci",
         "hf": "plinth_runtime.weights.sources.hub",
         "https": "plinth_runtime.weights.sources.https",
         "http": "plinth_runtime.weights.sources.https",
