@@ -29,13 +29,7 @@ def storage(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     key = tmp_path / "key.pem"
     key.write_bytes(key_pem())
-    lines = [
-        f"user={USER}",
-        f"tenancy={TENANCY}",
-        f"fingerprint={FINGERPRINT}",
-        f"key_file={key}",
-        "region=us-phoenix-1",
-    ]
+    person = [f"user={USER}", f"tenancy={TENANCY}", f"fingerprint={FINGERPRINT}"]
     (tmp_path / "config").write_text("\n".join(["[DEFAULT]", *person, f"key_file={key}", "region=us-phoenix-1"]))
     monkeypatch.setenv("OCI_CONFIG_FILE", str(tmp_path / "config"))
     with FakeObjectStorage() as server:
