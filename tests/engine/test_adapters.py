@@ -125,6 +125,7 @@ def test_clients_cannot(adapted, token):
     assert models(adapted.server) == {"smollm2", "listed"}
 
 
+@pytest.mark.exhaustive
 def test_added_ones_survive_the_engine(adapted):
     """When the engine dies and is started again, what was added is there and what was removed is not."""
     server = adapted.server
