@@ -37,6 +37,9 @@ ABILITIES = {
 }
 """What vLLM's own inspection says, and what it is called in the table."""
 
+GENERATING = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
+"""How classes of models that generate are called."""
+
 BOUNDS = {"ge": "least", "gt": "above", "le": "most", "lt": "below"}
 
 
@@ -61,6 +64,7 @@ def hide_surroundings() -> None:
 def describe() -> dict[str, Any]:
     """Ask for everything."""
     import vllm
+    from vllm.config import iter_architecture_defaults
     from vllm.config.model import _FLOAT16_NOT_SUPPORTED_MODELS
     from vllm.model_executor import model_loader
     from vllm.model_executor.models import registry
@@ -86,6 +90,8 @@ def describe() -> dict[str, Any]:
         "metrics": dict(sorted(describe_metrics(source))),
         "architectures": describe_architectures(),
         "architectures_removed": dict(sorted(registry._PREVIOUSLY_SUPPORTED_MODELS.items())),  # noqa: SLF001 as above
+        "architectures_general": describe_general(),
+        "architecture_suffixes": [suffix for suffix, _ in iter_architecture_defaults()],
         "environment": describe_environment(source),
     }
 
@@ -228,6 +234,29 @@ def describe_architectures() -> dict[str, list[str]]:
         found[name] += ["lora"] if supports_lora(model) else []
         found[name] += [info.score_type] if info.score_type != "bi-encoder" else []
     return found
+
+
+def describe_general() -> list[str]:
+    """List what runs by classes of Transformers because the engine has none: models that generate, or once had one."""
+    import transformers
+    from transformers.models.auto import modeling_auto
+    from vllm.model_executor.models.registry import _PREVIOUSLY_SUPPORTED_MODELS, ModelRegistry
+
+    mappings = [item for name, item in vars(modeling_auto).items() if name.endswith("_MAPPING_NAMES")]
+    classes = [item for mapping in mappings for item in mapping.values()]
+    names = {name for item in classes for name in ([item] if isinstance(item, str) else item)}
+    wanted = {name for name in names if name.endswith(GENERATING)} | set(_PREVIOUSLY_SUPPORTED_MODELS)
+    return sorted(
+        name for name in wanted - set(ModelRegistry.models) if runs_generally(getattr(transformers, name, None))
+    )
+
+
+def runs_generally(model: Any) -> bool:
+    """Ask a class of Transformers what the engine asks it."""
+    try:
+        return bool(model.is_backend_compatible() or model._can_set_attn_implementation())  # noqa: SLF001 as vLLM does
+    except (AttributeError, ImportError):
+        return False
 
 
 def describe_metrics(source: Path) -> Iterator[tuple[str, str]]:

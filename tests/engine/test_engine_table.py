@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from engines.command_lines import BOUNDS, REFUSED, TAKEN
+from engines.command_lines import ARCHITECTURES, BOUNDS, REFUSED, TAKEN
 
 from pulumi_plinth.engines.arguments import argument_faults
 from pulumi_plinth.engines.table import load_table
@@ -24,10 +24,10 @@ def engine_python(project_root):
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_the_committed_table_is_what_the_engine_says_today(engine_python, project_root, tmp_path):
     """Byte by byte; a new release, or a changed script, wants a new table."""
-    subprocess.run([engine_python, project_root / SCRIPT, tmp_path], check=True, timeout=200, capture_output=True)
+    subprocess.run([engine_python, project_root / SCRIPT, tmp_path], check=True, timeout=380, capture_output=True)
     said = json.loads((tmp_path / NAME).read_text())
     committed = project_root / "components" / "pulumi_plinth" / "engines" / NAME
     kept = json.loads(committed.read_text())
@@ -49,14 +49,14 @@ def ask(engine_python, **body):
     ran = subprocess.run(
         [engine_python, engine_python.parents[5] / "tests" / "engines" / "ask_parser.py"],
         input=json.dumps({"model": None, "parsed": [], "configured": [], **body}),
-        capture_output=True, text=True, timeout=200, check=False,
+        capture_output=True, text=True, timeout=380, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-2000:]
     return json.loads(ran.stdout.splitlines()[-1])
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_what_we_take_vllm_takes_and_what_we_refuse_it_refuses(engine_python, make_model, tmp_path):
     """More than a hundred command lines, right and wrong ones; the same lists are in the unit tests."""
     folder, lines, configured = make_model(tmp_path / "model"), [*TAKEN, *REFUSED], ["--seed 1", *BOUNDS]
@@ -69,6 +69,17 @@ def test_what_we_take_vllm_takes_and_what_we_refuse_it_refuses(engine_python, ma
     asked = dict(zip([*lines, *configured], answers, strict=True))
     taken = {line for line, reason in asked.items() if reason is None}
     assert taken == {*TAKEN, "--seed 1"}, {line: asked[line] for line in taken ^ {*TAKEN, "--seed 1"}}
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(400)
+def test_architectures_that_we_refuse_vllm_refuses(engine_python, make_model, tmp_path):
+    """Asked with the configuration of a tiny Llama that is called otherwise."""
+    overrides = [json.dumps({"architectures": [name]}) for name in ARCHITECTURES]
+    configured = [["--skip-tokenizer-init", "--hf-overrides", override] for override in overrides]
+    answers = ask(engine_python, model=str(make_model(tmp_path / "model")), configured=configured)
+    theirs = {name: reason is None for name, reason in zip(ARCHITECTURES, answers, strict=True)}
+    assert {name: TABLE.runs(name) for name in ARCHITECTURES} == theirs, answers
 
 
 WORDS = ("7", "x", "{}", "7.5", "1k", "auto", "None", "[1]", '{"a": 1}', "-1")
@@ -94,7 +105,7 @@ def every_flag():
 
 @pytest.mark.engine
 @pytest.mark.exhaustive
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_every_flag_takes_what_the_table_says(engine_python):
     """More than four thousand command lines; what differs is explained above."""
     asked = list(every_flag())

@@ -132,3 +132,10 @@ BOUNDS = {
     "--max-num-seqs 0": "is too small; write at least 1",
 }
 """What the parser takes and a configuration class refuses: flag, and what is wrong."""
+
+ARCHITECTURES = (
+    "LlamaForCausalLM", "MistralForSequenceClassification", "BambaForCausalLM", "PersimmonForCausalLM",
+    "AyaVisionForConditionalGeneration", "StableLMEpochForCausalLM", "MptForCausalLM", "QWenLMHeadModel",
+    "CodeGenForCausalLM", "NobodysForCausalLM", "BigBirdPegasusForCausalLM",
+)  # fmt: skip
+"""Of vLLM's own classes, of Transformers', of the past, and of nobody."""

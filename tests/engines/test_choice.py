@@ -181,7 +181,9 @@ def test_parts_of_a_version():
 DEFAULTS = [
     (Candidate(SAFETENSORS, architecture="LlamaForCausalLM"), Accelerator(device="cpu"), "vllm-cpu"),
     (Candidate(SAFETENSORS, architecture="LlamaForCausalLM"), Accelerator("h100", "cuda", (9, 0)), "vllm-cuda"),
-    (Candidate(SAFETENSORS, architecture="NobodysForCausalLM"), Accelerator(device="cpu"), "vllm-cpu"),
+    (Candidate(SAFETENSORS, architecture="BambaForCausalLM"), Accelerator(device="cpu"), "vllm-cpu"),
+    (Candidate(SAFETENSORS, architecture="NobodysModel"), Accelerator(device="cpu"), "vllm-cpu"),
+    (Candidate(SAFETENSORS, architecture="NobodysForCausalLM"), Accelerator(), "cannot run NobodysForCausalLM"),
     (Candidate(SAFETENSORS, TRANSFORMERS, quantization="awq"), Accelerator(device="cuda"), "vllm-cuda"),
     (
         Candidate(SAFETENSORS, quantization="nonsense"),
@@ -193,7 +195,7 @@ DEFAULTS = [
         Accelerator(None, "cuda", (7, 5)),
         "computes mxfp4 from capability 8.0",
     ),
-    (Candidate(SAFETENSORS, architecture="MllamaForConditionalGeneration"), Accelerator(), "0.10.2 was the last"),
+    (Candidate(SAFETENSORS, architecture="MotifForCausalLM"), Accelerator(), "0.10.2 was the last"),
     (Candidate(SAFETENSORS, architecture="EagleLlamaForCausalLM"), Accelerator(), "only as a draft for another model"),
     (Candidate(VersionedName(name="gguf")), Accelerator(), "is for format safetensors, the model's is gguf"),
 ]

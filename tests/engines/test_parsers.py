@@ -4,7 +4,7 @@ import pytest
 
 from plinth_runtime.contract.card import Quantization
 from pulumi_plinth.engines.arguments import argument_faults, check_arguments
-from pulumi_plinth.engines.derived import derive
+from pulumi_plinth.engines.derived import derive, model_misfits
 from pulumi_plinth.engines.environments import RELEASES, table_of
 from pulumi_plinth.engines.parsers import load_parsers, parsers_of
 from pulumi_plinth.model.catalogue import load_catalogue
@@ -106,7 +106,6 @@ def test_models_that_do_not_chat_have_no_parsers(card):
     ("method", "words", "text"),
     [
         ("awq", (), "awq, as the checkpoint says; --quantization is left out"),
-        ("gguf", (), "WARNING: the checkpoint says gguf, which vllm 0.32.0 does not know"),
         (None, ("-q", "fp8"), "fp8, made while loading, as asked"),
     ],
 )
@@ -119,11 +118,35 @@ def test_quantization_follows_from_the_checkpoint(card, method, words, text):
 @pytest.mark.parametrize(
     ("architecture", "text"),
     [
-        ("MPTForCausalLM", "WARNING: vllm 0.32.0 has MPTForCausalLM no more, vllm 0.28.0 was the last"),
-        ("NobodysForCausalLM", "WARNING: vllm 0.32.0 has no NobodysForCausalLM of its own"),
+        ("BambaForCausalLM", "BambaForCausalLM runs by the code of Transformers, vllm 0.32.0 has none of its own"),
+        ("NobodysModel", "WARNING: whether vllm 0.32.0 can run NobodysModel is not established"),
     ],
 )
-def test_architectures_that_the_release_does_not_have_are_named(card, architecture, text):
-    """Known before the weights are fetched."""
-    assert derived(changed(card, architecture=architecture), [])["architecture"].text.startswith(text)
+def test_architectures_without_a_class_of_the_engine_are_named(card, architecture, text):
+    """Known before the weights are fetched; nothing is said of those that it has."""
+    assert derived(changed(card, architecture=architecture), [])["architecture"].text == text
     assert "architecture" not in derived(card, [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "problems"),
+    [
+        ({}, (), []),
+        ({"architecture": "BambaForCausalLM"}, (), []),
+        (
+            {"architecture": "MotifForCausalLM"},
+            (),
+            ["is a MotifForCausalLM, which vllm 0.32.0 cannot run (vllm 0.10.2 was"],
+        ),
+        ({"architecture": "NobodysForCausalLM"}, (), ["is a NobodysForCausalLM, which vllm 0.32.0 cannot run"]),
+        ({"architecture": "NobodysForCausalLM"}, ("--hf-overrides.architectures+", "LlamaForCausalLM"), []),
+        ({"architecture": ""}, (), []),
+        ({"quantization": Quantization(method="gguf")}, (), ["is quantised by gguf, which vllm 0.32.0 does not know"]),
+        ({"quantization": Quantization(method="awq")}, (), []),
+    ],
+)
+def test_a_model_that_the_engine_cannot_run_is_refused(card, fields, words, problems):
+    """Unless the user says that it is another one."""
+    arguments = check_arguments(words, TABLE).arguments
+    found = [problem for problem, _ in model_misfits(changed(card, **fields), arguments, TABLE)]
+    assert [problem[: len(start)] for problem, start in zip(found, problems, strict=True)] == problems

@@ -16,7 +16,7 @@ from pulumi_plinth.deployment.lifecycle import lifecycle_faults, lifecycle_reaso
 from pulumi_plinth.deployment.outline import Outline
 from pulumi_plinth.deployment.spec import OWNED_ARGUMENTS, DeploymentSpec
 from pulumi_plinth.engines.arguments import Checked
-from pulumi_plinth.engines.derived import derive
+from pulumi_plinth.engines.derived import derive, model_misfits
 from pulumi_plinth.engines.environments import check_stack, table_of
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Layout, Reason
@@ -94,6 +94,8 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
     card = case.model.card
     if card is None:
         return None
+    misfits = model_misfits(card, checked.arguments, table_of(case.spec.engine))
+    faults.extend(Fault(f"{case.path}.model", case.spec.model, *misfit) for misfit in misfits)
     memory = engine_memory(card, case.spec.kv_cache_memory)
     startup = case.spec.startup_timeout or round(STARTUP_BASE_SECONDS + card.weight_bytes / STARTUP_BYTES_PER_SECOND)
     decided = Decisions(

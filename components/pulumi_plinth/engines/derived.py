@@ -32,27 +32,36 @@ def derive(
     """Yield what follows for a model that is known by these names, given the arguments that the user wrote."""
     asked = {argument.flag.name: argument.values[-1] for argument in arguments if argument.values and not argument.key}
     yield from _architecture(card, table)
-    yield from _quantization(card, asked.get(QUANTIZATION), table)
+    yield from _quantization(card, asked.get(QUANTIZATION))
     if card.kind == "generate":
         row = parsers_of(card.model_type, names)
         yield from _parser("tools", TOOLS, row, asked)
         yield from _parser("reasoning", REASONING, row, asked)
 
 
+def model_misfits(card: ModelCard, arguments: Sequence[Argument], table: EngineTable) -> Iterator[tuple[str, str]]:
+    """Yield what the engine refuses in the model itself (problem, remedy), unless arguments make it another one."""
+    used = {argument.flag.name for argument in arguments}
+    name, method = card.architecture, card.quantization.method if card.quantization else None
+    if name and table.runs(name) is False and not used & {"--hf-overrides", "--model-impl", "--model-class-overrides"}:
+        last = table.removed.get(name)
+        problem = f"is a {name}, which {table} cannot run" + (f" ({table.engine} {last} was the last)" if last else "")
+        yield problem, "serve another model; `plinth engine --json` lists architectures"
+    if method and method not in table.quantizations and "--hf-overrides" not in used:
+        yield f"is quantised by {method}, which {table} does not know", "take a checkpoint in another format"
+
+
 def _architecture(card: ModelCard, table: EngineTable) -> Iterator[Derived]:
     name = card.architecture
-    if name in table.removed:
-        last = table.removed[name]
-        yield Derived("architecture", f"WARNING: {table} has {name} no more, {table.engine} {last} was the last")
-    elif name and name not in table.architectures:
-        yield Derived("architecture", f"WARNING: {table} has no {name} of its own; transformers' is tried, and slower")
+    if name in table.general and name not in table.architectures:
+        yield Derived("architecture", f"{name} runs by the code of Transformers, {table} has none of its own")
+    elif name and table.runs(name) is None:
+        yield Derived("architecture", f"WARNING: whether {table} can run {name} is not established")
 
 
-def _quantization(card: ModelCard, asked: str | None, table: EngineTable) -> Iterator[Derived]:
+def _quantization(card: ModelCard, asked: str | None) -> Iterator[Derived]:
     found = card.quantization.method if card.quantization else None
-    if found and found not in table.quantizations:
-        yield Derived("quantization", f"WARNING: the checkpoint says {found}, which {table} does not know")
-    elif found:
+    if found:
         yield Derived("quantization", f"{found}, as the checkpoint says; {QUANTIZATION} is left out")
     elif asked:
         yield Derived("quantization", f"{asked}, made while loading, as asked")

@@ -70,13 +70,13 @@ def _versions(wanted: VersionedName | None, found: VersionedName | None, noun: s
 
 
 def _table_misfits(runtime: Runtime, model: Candidate, accelerator: Accelerator) -> Iterator[str]:
-    """Look a model up in what the engine knows. An architecture it never had may still run by its general backend."""
+    """Look a model up in what the engine knows."""
     if runtime.engine is None or runtime.version is None:
         return
     table = load_table(runtime.engine, runtime.version)
-    last = table.removed.get(model.architecture or "")
-    if last:
-        yield f"has {model.architecture} no more, {table.engine} {last} was the last"
+    if model.architecture and table.runs(model.architecture) is False:
+        last = table.removed.get(model.architecture)
+        yield f"cannot run {model.architecture}" + (f", {table.engine} {last} was the last" if last else "")
     if "draft" in (table.abilities(model.architecture or "") or ()):
         yield f"knows {model.architecture} only as a draft for another model"
     yield from _quantization_misfits(table, model.quantization, accelerator)

@@ -18,6 +18,9 @@ from pulumi_plinth.errors import PlinthError
 Values = Literal["none", "optional", "one", "many"]
 Kind = Literal["text", "integer", "number", "json", "name"]
 
+GENERATING = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
+"""How classes of models that generate are called; those of other tasks were not looked at."""
+
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "counter": ("_total", "_created"),
     "gauge": ("",),
@@ -76,7 +79,9 @@ class EngineTable:
     `metrics` maps a name without Prometheus' suffix to its kind, '' where the source does not say it at one place.
     `architectures` maps a class to what it can do: generate, pooling, multimodal, transcription, pipeline, lora,
     hybrid, attention-free, draft, cross-encoder, late-interaction; `unread: …` where it could not be imported.
-    `removed` maps a class to the last release that had it. `described_on` is the device of the build that was asked.
+    `removed` maps a class to the last release that had it; `general` are those that run by Transformers' own code, of
+    models that generate. `suffixes` may be exchanged in a name: a class for another task is made from the one there is.
+    `described_on` is the device of the build that was asked.
     """
 
     engine: str
@@ -93,6 +98,8 @@ class EngineTable:
     metrics: Mapping[str, str]
     architectures: Mapping[str, tuple[str, ...]]
     removed: Mapping[str, str]
+    general: frozenset[str]
+    suffixes: tuple[str, ...]
     environment: frozenset[str]
 
     def __str__(self) -> str:
@@ -117,6 +124,15 @@ class EngineTable:
         """Return what an architecture can do; None when the release does not know it or could not look at it."""
         found = self.architectures.get(architecture)
         return None if found is None or any(word.startswith("unread") for word in found) else frozenset(found)
+
+    def runs(self, architecture: str) -> bool | None:
+        """Tell whether a model of this class can run without code of its own; None where nobody looked."""
+        if architecture in self.architectures or architecture in self.general:
+            return True
+        ending = next((suffix for suffix in self.suffixes if architecture.endswith(suffix)), "")
+        if ending and any(architecture.replace(ending, other) in self.architectures for other in self.suffixes):
+            return True
+        return False if architecture in self.removed or architecture.endswith(GENERATING) else None
 
 
 @lru_cache(maxsize=8)
@@ -144,6 +160,8 @@ def parse_table(document: Mapping[str, Any]) -> EngineTable:
         metrics=document["metrics"],
         architectures={name: tuple(words) for name, words in document["architectures"].items()},
         removed=document["architectures_removed"],
+        general=frozenset(document["architectures_general"]),
+        suffixes=tuple(document["architecture_suffixes"]),
         environment=frozenset(document["environment"]),
         **{name: tuple(document[name]) for name in names},
     )
