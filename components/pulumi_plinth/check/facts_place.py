@@ -22,6 +22,10 @@ from pulumi_plinth.check.place import GpuChoice, Place, Scaling, Traffic
 NOT_ENGINE_PORTS = r"(master|host|metrics?|management|nccl|rpc|ray|dashboard|coordinator|kv|zmq|node|proxy|gateway)"
 ENGINE_PORTS = r"(engine|server|vllm|listen|serving|app|args?)_port|port"
 REACHING_PORTS = r"(?!{skip}|engine|server_p|vllm|listen|serving_p|app_p|args?_p).+_port"
+SCALERS = (
+    "(hpa|keda)(_target)?|scale_on|(hpa_|keda_|scaling_|scaler_|autoscal(er|ing)_)?(metrics?(_name)?|query|triggers?)"
+)
+PROFILE = re.compile(r"\d+g\.\d+gb")
 METRIC = re.compile(r"vllm:[A-Za-z0-9_]+")
 
 
@@ -61,16 +65,25 @@ def _place(facts: Facts) -> Place:
 def _gpu_choice(facts: Facts) -> GpuChoice:
     wanted = facts.number(
         "request(ed|s)?_gpus?|gpu_requests?|gpu_limits?|(num|number_of)_gpus|gpus?_(requested|per_(pod|replica))"
-        "|nvidia_com_gpu"
+        "|nvidia_com_gpu|gpu_(fraction|share)"
     )
     profile = facts.text("resource_?profile|accelerator_profile") or ""
     if wanted is None and re.search(r"gpu|nvidia|amd|tpu", profile) and ":" in profile:
         wanted = number_of(profile.rpartition(":")[2], min)
     named = facts.text("(gpu_|requested_|asked_|device_)?resource(_name)?")
+    if wanted is None and named and "/" in named:
+        wanted = facts.number("limit|amount|quantity")
     return GpuChoice(
         wanted=wanted,
+        profile=_profile(facts, named),
         resource=named if named and re.fullmatch(r"[\w.-]+/[\w.-]+", named) else None,
     )
+
+
+def _profile(facts: Facts, named: str | None) -> str | None:
+    said = facts.text("(mig_)?profile|mig_(slice|device|instance)") or named or ""
+    found = PROFILE.search(said)
+    return found[0] if found else None
 
 
 def _traffic(facts: Facts) -> Traffic:
@@ -89,10 +102,7 @@ def _traffic(facts: Facts) -> Traffic:
 
 
 def _scaling(facts: Facts) -> Scaling:
-    said = " ".join(
-        " ".join(words_of(value))
-        for _, value in facts.each("(hpa_|keda_|scaling_|scaler_)?(metrics?(_name)?|query|triggers?)")
-    )
+    said = " ".join(" ".join(words_of(value)) for _, value in facts.each(SCALERS))
     return Scaling(
         utilization=_utilization(said),
         metrics=tuple(dict.fromkeys(METRIC.findall(said))),

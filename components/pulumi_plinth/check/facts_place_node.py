@@ -41,13 +41,13 @@ def read_node(facts: Facts) -> Node:
             "(node_|root_)?(disk|root|ephemeral_storage|root_(disk|volume|fs|file_?system|partition))(_size)?"
             "(_g[bi]b?s?|_bytes)?|(node|root)_disk(_size)?(_g[bi]b?|_bytes)?"
         ),
-        allocatable_disk_bytes=facts.size("allocatable_(ephemeral(_storage)?|disk|storage)(_bytes|_g[bi]b?)?"),
+        allocatable_disk_bytes=facts.size("allocatable(_ephemeral(_storage)?|_disk|_storage)?(_bytes|_g[bi]b?)?"),
         memory_bytes=facts.size("(host|node|system|machine)_(memory|ram)(_g[bi]b?|_bytes)?|ram(_g[bi]b?)?"),
         default_runtime=facts.text("(node_|container_)?default_(container_)?runtime|container_runtime"),
         device_plugins=_device_plugins(facts),
         sharing=_sharing(facts),
         servers_per_gpu=facts.number(
-            "(replicas|pods|servers|engines|workloads)_(on|per)(_one|_a|_same)?_(gpu|card)", max
+            "(replicas|pods|servers|engines|workloads)_(on|per)(_one|_a|_same)?_(gpu|card)|engines", max
         ),
         driver_in_image=_with_driver(facts),
         driver_by_operator=facts.flag(
@@ -75,13 +75,16 @@ def read_pool(facts: Facts) -> Pool:
         max_nodes=facts.number("max(imum)?_(nodes|size)|(autoscaler|pool|nodes)_max(_nodes|_size)?|pool_max.*"),
         autoscaled=facts.flag("(cluster_)?autoscal(er|ing|ed)(_enabled)?"),
         size_kept=facts.flag("ignore_changes|ignore_(initial_)?(pool_)?size|ignore_scaling_changes"),
+        template_labels=facts.words("(node_)?template_labels"),
         template_gpus=_template_gpus(facts),
         catalogue_gpus=facts.number("gpu_count_reported|reported_gpus?|catalogue?_gpus?|gpus?_(in|of)_catalogue?"),
         boot_bytes=facts.size(boot),
         cloud_init=_steps(facts),
         preemptible=facts.flag("preemptible|spot|is_preemptible"),
         taints=_taints(facts, "(automatic|implied|pool|added|platform)_taints?"),
-        domains=facts.words("(placement_)?(ads|availability_domains?|placements|ad_numbers?|placement_ad_numbers?)|ad"),
+        domains=facts.words(
+            "(node|pool)_(zone|ad|availability_domain)|(placement_)?(ads|availability_domains?|placements|ad_numbers?|placement_ad_numbers?)|ad"
+        ),
         region_domains=facts.number("region_(ads|availability_domains)|(ads|availability_domains)_(in_)?region"),
         image_os=facts.text("(node_|worker_)?(image_)?os(_version|_line)?|operating_system"),
         image_name=_image_name(facts),
@@ -131,7 +134,8 @@ def _says(facts: Facts, pattern: str, word: str) -> bool | None:
 def _image_name(facts: Facts) -> str | None:
     said = facts.text("(node_|worker_)(source_)?image(_name)?|source_name|image_display_name")
     plain = facts.text("image(_name)?") or ""
-    return plain if said is None and plain.startswith("Oracle-Linux") else said
+    known = re.search(r"oracle.?linux|\b(gpu|platform|standard) image", plain, re.IGNORECASE)
+    return plain if said is None and known else said
 
 
 def _architecture(said: str | None) -> str | None:
@@ -189,6 +193,8 @@ def _taints(facts: Facts, pattern: str) -> tuple[Any, ...]:
 
 def _sharing(facts: Facts) -> str | None:
     said = (facts.text("(gpu_)?sharing(_strategy|_mode)?|mig_strategy|time_slicing") or "").lower()
+    if not said and facts.has("time_slic.*"):
+        return "time-slicing"
     if re.search(r"time.?slic|oversubscri|^true$", said):
         return "time-slicing"
     if "mps" in said:
@@ -197,9 +203,7 @@ def _sharing(facts: Facts) -> str | None:
 
 
 def _with_driver(facts: Facts) -> bool | None:
-    said = facts.text("(node_|worker_)image(_driver)?|(driver_)?(in_image|preinstalled)|driver_in_node_image")
-    if said is None:
-        return None
+    said = facts.raw("(node_|worker_)image(_driver)?|(driver_)?(in_image|preinstalled)|driver_in_node_image")
     if re.search(r"without|no driver", said):
         return False
     return True if re.search(r"driver|true|preinstalled", said, re.IGNORECASE) else None

@@ -23,7 +23,9 @@ from pulumi_plinth.check.place_pod import (
 HASH_LENGTH = 11
 """'-' and the revision hash of up to 10 characters (kubernetes/kubernetes#64023)."""
 
+BUDGETS = r"(startup_|start_)?probe_budget(_seconds|_s|_min|_minutes)?|startup_budget(_seconds|_s|_min|_minutes)?"
 MODEL_LENGTHS = r"(?:(?:max|min|context|sequence|seq|prompt|completion|model|output|input|token|decode)_)+length"
+SOUGHT = "looked_for|searched_for|(selector|sought|wanted|expected|searched|requested)(_label)?(_value)?"
 SIDES = "router|storage_initializer|initializer|init_container|init|downloader|gateway|epp|sidecar|operator|controller"
 
 
@@ -36,6 +38,7 @@ def read_pod(facts: Facts) -> Pod:
         node_selector=_selector(facts),
         host_network=facts.flag("(pod_)?host_?network"),
         host_ports=tuple(int(port) for port in (facts.number("host_?ports?"),) if port),
+        runtime_class_exists=facts.flag("runtime_class_(exists|present|installed)"),
         runtime_class=facts.text("(pod_)?runtime_class(_name)?"),
         grace_seconds=facts.number("termination_grace(_period)?(_seconds|_s)?|grace_period(_seconds)?"),
         pre_stop_seconds=facts.number("pre_?stop(_hook)?(_sleep)?(_seconds|_s)?|lifecycle_pre_?stop.*"),
@@ -64,7 +67,7 @@ def read_workload(facts: Facts) -> Workload:
         replicas=facts.number("replicas|replica_count|min_replicas|(desired|wanted)_replicas"),
         pods_per_replica=nodes,
         gang=facts.flag("gang(_scheduling)?|pod_group|coscheduling"),
-        strategy=facts.text("(update_|deployment_|rollout_)?strategy(_type)?|rollout"),
+        strategy=_strategy(facts),
         surge=_pods(facts, surge[1], up=True) if surge else None,
         unavailable=_pods(facts, unavailable[1], up=False) if unavailable else None,
         ordered=None if policy is None else "parallel" not in policy.lower(),
@@ -82,14 +85,24 @@ def read_labels(facts: Facts) -> tuple[Label, ...]:
 
 def _lengths(facts: Facts) -> Iterator[Label]:
     shown = facts.text("label|generated_label|controller_label|host_label|name_pattern|pattern") or ""
+    suffix = facts.text("(name_|label_)?suffix|appended") or ""
     limit = facts.number("(label_|name_|length_)?limit|max_(label_|name_)?length") or 63
+    yield from _joined(facts, shown, limit)
     for key, value in facts.each(r"(?!limit)(.*_)?(length|characters|chars)"):
         if re.fullmatch(MODEL_LENGTHS + "|max_(label_|name_)?length", key):
             continue
-        length = number_of(value, max)
+        length = (number_of(value, max) or 0) + (len(suffix) if key.startswith("name") else 0)
         hashed = key.startswith(("name", "stateful", "workload")) and _appends_hash(facts, shown)
         what = shown or key.rpartition("_")[0].replace("_", " ") or "name"
-        yield Label(what, (length or 0) + (HASH_LENGTH if hashed else 0), limit)
+        yield Label(what, length + (HASH_LENGTH if hashed else 0), limit)
+
+
+def _joined(facts: Facts, shown: str, limit: float) -> Iterator[Label]:
+    """Add up the lengths of a name and its namespace where a label is made of both."""
+    name, space = facts.number("name_(length|characters)"), facts.number("namespace_(length|characters)")
+    if name and space and "name" in shown:
+        rest = len(shown.replace("namespace", "", 1).replace("name", "", 1))
+        yield Label(shown, name + space + rest, limit)
 
 
 def _appends_hash(facts: Facts, shown: str) -> bool:
@@ -100,12 +113,17 @@ def _appends_hash(facts: Facts, shown: str) -> bool:
 def _values(facts: Facts) -> Iterator[Label]:
     for _, text in facts.each("(pod_|metadata_)?labels?"):
         yield from (Label("label value", None, 63, value) for value in pairs_of(text).values() if value)
-    value = facts.text("(node_)?label_value|(existing|actual|node)_label_value|label_on_node")
-    sought = facts.text(
-        "looked_for|(selector|sought|wanted|expected|searched|requested)(_label)?(_value)?|searched_for"
-    )
-    if value and not re.search(r"\s", value):
-        yield Label("label value", None, 63, value, sought or None)
+    for what, own, other in (
+        ("label value", "((node|existing|actual)_)?label_value|label_on_node", SOUGHT),
+        ("label key", "((node|existing|actual)_)?label_key", "(expected|sought|wanted|looked_for)_(label_)?key"),
+    ):
+        value, sought = facts.raw(own), facts.text(other)
+        if facts.has(own) and (value or sought) and not re.search(r"\s", value):
+            yield Label(what, None, 63, value.rpartition("/")[2] if what == "label key" else value, _last(sought, what))
+
+
+def _last(sought: str | None, what: str) -> str | None:
+    return sought.rpartition("/")[2] if sought and what == "label key" else sought or None
 
 
 def _name(facts: Facts) -> str | None:
@@ -113,6 +131,11 @@ def _name(facts: Facts) -> str | None:
         "name|(service|workload|deployment|stateful_set|inference_service|isvc|release|metadata|resource|object|pod)_name"
     )
     return name if name and not re.search(r"\s", name) else None
+
+
+def _strategy(facts: Facts) -> str | None:
+    said = facts.text("(update_|deployment_|rollout_|default_)?strategy(_type)?|rollout")
+    return "RollingUpdate" if said and re.search(r"surge|before|first", said, re.IGNORECASE) else said
 
 
 def _pods(facts: Facts, value: object, *, up: bool) -> float | None:
@@ -142,7 +165,8 @@ def _container(facts: Facts) -> Container:
 
 def _resources(facts: Facts, what: str) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
-    for key, value in facts.each(rf"(resources_)?{what}_(ephemeral_storage|memory|nvidia_com_gpu)(_g[bi]b?)?"):
+    asked = "(ephemeral_storage|memory|nvidia_com_gpu)"
+    for key, value in facts.each(rf"(resources_)?{what}_{asked}(_g[bi]b?)?|{asked}_{what}(_g[bi]b?)?"):
         name = next(name for mark, name in _NAMES.items() if mark in key)
         amount = number_of(value, min) if name == GPU_RESOURCE else size_of(key, value, min)
         found[name] = None if is_absent(value) else amount
@@ -158,18 +182,25 @@ _NAMES = {"ephemeral": EPHEMERAL, "memory": "memory", "gpu": GPU_RESOURCE}
 def _probe(facts: Facts, name: str) -> Probe | None:
     if facts.absent(name):
         return Probe(present=False)
+    said = facts.raw(name)
     number = {
-        "delay_seconds": facts.number(f"{name}_initial_delay(_seconds|_s)?"),
-        "period_seconds": facts.number(f"{name}_period(_seconds|_s)?"),
-        "failures": facts.number(f"{name}_failure_threshold|{name}_failures"),
-        "timeout_seconds": facts.number(f"{name}_timeout(_seconds|_s)?"),
+        "delay_seconds": facts.seconds(f"{name}_initial_delay(_seconds|_s)?") or _inside(said, "initialDelaySeconds"),
+        "period_seconds": facts.seconds(f"{name}_period(_seconds|_s)?") or _inside(said, "periodSeconds"),
+        "failures": facts.number(f"{name}_failure_threshold|{name}_failures") or _inside(said, "failureThreshold"),
+        "timeout_seconds": facts.seconds(f"{name}_timeout(_seconds|_s)?") or _inside(said, "timeoutSeconds"),
     }
-    path = facts.text(f"{name}_(http_get_)?path")
-    budget = facts.number(f"{name}_budget(_seconds|_s)?|{name}_(seconds|total_seconds)")
-    if budget is not None:
+    path = facts.text(f"{name}_(http_get_)?path") or (facts.text("(health_|probe_)path") if name[0] == "r" else None)
+    given = {key: value for key, value in number.items() if value}
+    budget = facts.seconds(f"{name}_budget(_seconds|_s|_min|_minutes)?|{BUDGETS}") if name[0] == "s" else None
+    if budget is not None and not given:
         return Probe(period_seconds=1, failures=budget, path=path)
-    said = {key: value for key, value in number.items() if value is not None}
-    return Probe(path=path, **said) if said or path or facts.flag(name) else None  # type: ignore[arg-type]
+    return Probe(path=path, **given) if given or path or facts.flag(name) else None  # type: ignore[arg-type]
+
+
+def _inside(text: str, field: str) -> float | None:
+    """Find a field in a probe that is written as one text."""
+    found = re.search(rf"{field}\W*(\d+)", text, re.IGNORECASE)
+    return float(found[1]) if found else None
 
 
 def _volumes(facts: Facts) -> Iterator[Volume]:
@@ -217,7 +248,7 @@ def _sides(facts: Facts) -> Iterator[SideContainer]:
 
 
 def _tolerations(facts: Facts) -> tuple | None:  # type: ignore[type-arg]
-    found = facts.find("(pod_)?tolerations?")
+    found = facts.find("(pods?_)?tolerations?")
     return None if found is None else taints_of(found[1])
 
 

@@ -68,6 +68,7 @@ def read_claim(facts: Facts) -> Claim:
         modes=tuple(MODES.get(mode.strip().lower(), mode.strip()) for word in modes for mode in word.split(",")),
         users=users or facts.number("replicas|replica_count", max),
         same_node=None if affinity is None else not is_absent(affinity[1]),
+        default_class=facts.flag("default_storage_class"),
         domain=facts.text("(volume|claim|pv|disk)_(ad|availability_domain|zone)"),
         storage_class=facts.text("storage_class(_name)?"),
         size_bytes=facts.size(
@@ -79,6 +80,8 @@ def read_claim(facts: Facts) -> Claim:
 def read_bucket(facts: Facts) -> Bucket:
     """Read the object storage."""
     region = facts.text("(region_(option|parsed|setting|flag)|(client|signing|aws|s3)_(default_)?region)")
+    if region is None and facts.has("(s3_|bucket_|storage_)?endpoint(_url)?"):
+        region = facts.text("region")
     home = facts.text("endpoint_region|bucket_region") or ""
     policy = facts.find("(service_|iam_)?polic(y|ies)")
     style = facts.text("(s3_)?addressing(_style)?|url_style|path_style(_access)?|force_path_style")
@@ -88,9 +91,12 @@ def read_bucket(facts: Facts) -> Bucket:
         endpoint_region=home if re.fullmatch(r"[a-z]+(-[a-z]+)+-\d", home) else None,
         home=None if not home else not re.search(r"\b(not|outside|other|another)\b", home),
         client_region=region,
-        operation=facts.text("operation|action"),
+        operation=facts.text("operation|action") or _operation(facts),
+        api=facts.text("(bucket_|storage_)?(api|protocol)"),
         service_policy=None if policy is None else not _missing(policy[1]),
-        path_style=None if style is None else bool(re.search("path|true", style)) and "false" not in style,
+        path_style=None
+        if style is None
+        else bool(re.search("path|true", style.lower())) and "false" not in style.lower(),
     )
 
 
@@ -102,7 +108,8 @@ def read_download(facts: Facts) -> Download:
     )
     return Download(
         revision=facts.text("(model_)?revision|looked_up(_revision)?"),
-        cached_revision=facts.text("cached_revision|cache(d)?_(at|commit|ref)"),
+        cached_revision=facts.text("cached_revision|cache(d)?_(at|commit|ref|state|contents?)"),
+        cached=False if facts.absent("(hf_|model_)?cache") else None,
         offline=facts.flag("(hf_hub_|transformers_|hf_)?offline(_mode)?"),
         ignore=facts.words("ignore(d)?_(patterns|files)|exclude(_patterns)?") or (),
         allow=facts.words("allow(ed)?_patterns|include(_patterns)?") or (),
@@ -123,11 +130,17 @@ def read_runtimes(facts: Facts) -> Runtimes:
 
 
 def _download_seconds(facts: Facts) -> float | None:
-    for unit, seconds in (("minutes|min", 60.0), ("seconds|s", 1.0), ("hours|h", 3600.0)):
-        said = facts.number(f"(download|load|start|startup|ready)(_time|_takes)?_({unit})", max)
-        if said is not None:
-            return said * seconds
-    return None
+    units = "(_(seconds|s|minutes|min|hours|h))?"
+    return facts.seconds(
+        f"(download|load|start|startup|ready)(_time|_takes){units}|(download|load)_(seconds|s|minutes|min|hours|h)|"
+        f"(observed|actual|measured)_(start|load|startup|ready|download)(_time)?{units}|time_to_ready{units}",
+        max,
+    )
+
+
+def _operation(facts: Facts) -> str | None:
+    found = facts.find("(lifecycle|replication|copy).*")
+    return found[0].split("_")[0] if found else None
 
 
 def _missing(value: object) -> bool:
@@ -145,10 +158,15 @@ def _choice(key: str, said: str, facts: Facts) -> RuntimeChoice:
         name=key,
         low=low,
         high=high,
-        priority=facts.number(f"{key}_priority|priority"),
+        priority=_priority(facts, key),
         framework=framework[0] if framework and version_of(framework[0]) else None,
         differs_in=tuple(name for name, pattern in DIFFERENCES.items() if re.search(pattern, said, re.IGNORECASE)),
     )
+
+
+def _priority(facts: Facts, key: str) -> float | None:
+    said = facts.number(f"{key}_priority|priority")
+    return 1.0 if said is None and facts.flag(f"{key}_priority|priority") else said
 
 
 def _sizes(text: str) -> tuple[float, float] | None:

@@ -13,6 +13,9 @@ from typing import Any
 from pulumi_plinth.check.place_pod import Taint
 
 GIGABYTE = 10.0**9
+TOO_LARGE = 1e24
+"""Numbers from here on are nobody's: they are left out, as are infinity and what is no number."""
+
 PLAIN_NUMBER_IS_BYTES = 10.0**7
 """A size without any unit is bytes from here on; below, people mean gigabytes."""
 
@@ -20,6 +23,10 @@ UNITS = {
     "b": 1.0, "bytes": 1.0, "k": 1e3, "kb": 1e3, "ki": 2.0**10, "kib": 2.0**10, "m": 1e6, "mb": 1e6, "mi": 2.0**20,
     "mib": 2.0**20, "g": 1e9, "gb": 1e9, "gbs": 1e9, "gi": 2.0**30, "gib": 2.0**30, "t": 1e12, "tb": 1e12,
     "ti": 2.0**40, "tib": 2.0**40,
+}  # fmt: skip
+SECONDS = {
+    "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0, "minutes": 60.0,
+    "h": 3600.0, "hour": 3600.0, "hours": 3600.0,
 }  # fmt: skip
 NUMBER = re.compile(r"(?<![\w.])(\d[\d_,]*(?:\.\d+)?(?:e\d+)?)\s*([A-Za-z]*)")
 ABSENT = re.compile(
@@ -89,6 +96,11 @@ class Facts:
         found = self.find(pattern)
         return None if found is None else size_of(found[0], found[1], pick)
 
+    def seconds(self, pattern: str, pick: Callable[..., float] = min) -> float | None:
+        """Return a duration: the unit stands with the value or ends the key; without one it is seconds."""
+        found = self.find(pattern)
+        return None if found is None else seconds_of(found[0], found[1], pick)
+
     def flag(self, pattern: str) -> bool | None:
         """Return whether something is so: any word that does not deny it affirms it."""
         found = self.find(pattern)
@@ -126,7 +138,7 @@ def number_of(value: Any, pick: Callable[..., float]) -> float | None:
     if isinstance(value, bool):
         return float(value)
     if isinstance(value, (int, float)):
-        return float(value)
+        return float(value) if abs(value) < TOO_LARGE else None
     if is_absent(value):
         return 0.0
     if isinstance(value, (list, tuple)):
@@ -134,6 +146,7 @@ def number_of(value: Any, pick: Callable[..., float]) -> float | None:
     text = str(value)
     numbers = [float(found[1].replace(",", "").replace("_", "")) for found in NUMBER.finditer(text)]
     numbers = numbers or [float(COUNTS[word]) for word in text.lower().split() if word in COUNTS]
+    numbers = [number for number in numbers if number < TOO_LARGE]
     return pick(numbers) if numbers else None
 
 
@@ -146,8 +159,23 @@ def size_of(key: str, value: Any, pick: Callable[..., float]) -> float | None:
     for found in NUMBER.finditer(str(value)):
         number = float(found[1].replace(",", "").replace("_", ""))
         unit = UNITS.get(found[2].lower(), unit_of_key)
+        if number >= TOO_LARGE:
+            continue
         sizes.append(number * (unit or (1.0 if number >= PLAIN_NUMBER_IS_BYTES else GIGABYTE)))
     return pick(sizes) if sizes else None
+
+
+def seconds_of(key: str, value: Any, pick: Callable[..., float]) -> float | None:
+    """Return the seconds that a value speaks of."""
+    if is_absent(value):
+        return 0.0
+    unit_of_key = next((SECONDS[part] for part in reversed(key.split("_")) if part in SECONDS), 1.0)
+    found = [
+        float(match[1].replace(",", "").replace("_", "")) * SECONDS.get(match[2].lower(), unit_of_key)
+        for match in NUMBER.finditer(str(value))
+    ]
+    found = [seconds for seconds in found if seconds < TOO_LARGE]
+    return pick(found) if found else None
 
 
 def version_of(text: str) -> tuple[int, ...] | None:
@@ -187,7 +215,7 @@ def _taint(item: Mapping[str, Any]) -> Taint:
 def _taint_of_text(text: str) -> Taint:
     body, _, effect = text.partition(":")
     key, equals, value = body.partition("=")
-    return Taint(key.split()[0], value.strip(), effect.split(" ")[0], exists=not equals)
+    return Taint((key.split() or [""])[0], value.strip(), effect.split(" ")[0], exists=not equals)
 
 
 def _flatten(prefix: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -40,6 +40,8 @@ class GpuChoice:
 
     wanted: float | None = None
     """GPUs of one server as some chart's or launcher's field says; may be a fraction, which is the fault."""
+    profile: str | None = None
+    """MIG profile such as 3g.40gb."""
     resource: str | None = None
     """Name of the resource the pod asks for, when it is not nvidia.com/gpu."""
 

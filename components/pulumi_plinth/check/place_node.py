@@ -73,6 +73,8 @@ class Pool:
     autoscaled: bool | None = None
     size_kept: bool | None = None
     """Whether a deployment leaves alone what the autoscaler changed; False: it is known that it does not."""
+    template_labels: tuple[str, ...] | None = None
+    """Labels that the template shows; () where it is known to show none."""
     template_gpus: float | None = None
     """GPUs that the autoscaler's or provisioner's template shows; 0 where it is known to show none."""
     catalogue_gpus: float | None = None

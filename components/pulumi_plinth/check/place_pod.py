@@ -131,6 +131,7 @@ class Pod:
     host_ports: tuple[int, ...] = ()
     runtime_class: str | None = None
     """Name of the RuntimeClass; '' where it is known that none is set."""
+    runtime_class_exists: bool | None = None
     grace_seconds: float | None = None
     """terminationGracePeriodSeconds."""
     pre_stop_seconds: float | None = None

@@ -53,6 +53,8 @@ class Claim:
     same_node: bool | None = None
     """Whether an affinity keeps them on one node."""
     storage_class: str | None = None
+    default_class: bool | None = None
+    """False: the cluster is known to have no default class."""
     domain: str | None = None
     """Availability domain that the volume lies in."""
     size_bytes: float | None = None
@@ -69,6 +71,8 @@ class Bucket:
     """False: the endpoint is outside the tenancy's home region."""
     client_region: str | None = None
     """Region the client signs with; '' where it is known that none is set."""
+    api: str | None = None
+    """Interface that the client speaks, such as S3."""
     operation: str | None = None
     service_policy: bool | None = None
     """False: the policy for the object storage service itself is known to be missing."""
@@ -82,6 +86,8 @@ class Download:
 
     revision: str | None = None
     cached_revision: str | None = None
+    cached: bool | None = None
+    """False: the cache is known to be empty."""
     offline: bool | None = None
     ignore: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()

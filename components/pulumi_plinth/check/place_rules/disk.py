@@ -144,7 +144,7 @@ def node_disk(subject: Subject) -> Iterator[Verdict]:
 
 def allocatable_disk(subject: Subject) -> Iterator[Verdict]:
     """Refuse a request that no node can hold: the pod stays Pending."""
-    room = subject.place.node.allocatable_disk_bytes
+    room = subject.place.node.allocatable_disk_bytes or subject.place.node.disk_bytes
     request = subject.place.pod.container.asked(EPHEMERAL)
     weights = weight_bytes(subject) if on_node_disk(subject) else None
     need = request or (weights or 0) * SLACK

@@ -16,6 +16,13 @@ def offline_revision(subject: Subject) -> Iterator[Verdict]:
     download = subject.place.download
     said = download.revision or subject.serving.arguments.get("revision")
     cached, sought = download.cached_revision, said or "main"
+    if download.offline and download.cached is False:
+        yield refuse(
+            "offline-empty-cache",
+            "environment.HF_HUB_OFFLINE",
+            "nothing may be downloaded and the cache is empty",
+            "fill the cache first, or leave out HF_HUB_OFFLINE",
+        )
     if download.offline and cached and cached != sought:
         yield refuse(
             "offline-revision",

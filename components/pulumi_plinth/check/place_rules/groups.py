@@ -43,15 +43,20 @@ def replicas_above_pool(subject: Subject) -> Iterator[Verdict]:
     """
     place, nodes = subject.place, pool_capacity(subject)
     asked, on_node = gpus_asked(subject), gpus_on_node(subject)
-    if not (asked and nodes and on_node) or group_size(subject) > 1 or asked > on_node:
+    if not asked or group_size(subject) > 1:
         return
-    room = nodes * (on_node // asked)
+    if nodes and on_node and asked <= on_node:
+        room = nodes * (on_node // asked)
+    elif place.pool.gpus is not None:
+        room = place.pool.gpus // asked
+    else:
+        return
     wanted = max(place.workload.replicas or 1, place.scaling.maximum or 1)
     if wanted > room:
         yield warn(
             "replicas-above-pool",
             "workload.replicas",
-            f"{wanted:g} replicas x {asked:g} GPUs, and {nodes:g} nodes x {on_node:g} GPUs hold {room:g} of them",
+            f"{wanted:g} replicas x {asked:g} GPUs, and the nodes hold {room:g} of them",
             f"write at most {room:g}, or enlarge the pool",
         )
 

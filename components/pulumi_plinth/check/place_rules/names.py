@@ -16,6 +16,7 @@ REVISION_LENGTH = 11
 
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([\w.-]*[A-Za-z0-9])?)?", re.ASCII)
 SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 SERVICE_MAKERS = frozenset({"service", "statefulset", "inferenceservice", "leaderworkerset", "workspace", "rayservice"})
 """Kinds by whose name a Service is made, which must be an RFC 1035 label."""
 
@@ -52,6 +53,18 @@ def made_names(subject: Subject) -> Iterator[Verdict]:
             "metadata.name",
             f"{what} is {length} characters long, above {LABEL_LIMIT}",
             f"shorten the name '{name}' by {length - LABEL_LIMIT}",
+        )
+
+
+def object_names(subject: Subject) -> Iterator[Verdict]:
+    """Demand RFC 1123 names: small letters, digits, '-' and '.' (Kubernetes: object names)."""
+    name, kind = subject.place.workload.name, (subject.place.workload.kind or "").lower()
+    if name and kind and kind not in SERVICE_MAKERS and not OBJECT_NAME.fullmatch(name):
+        yield refuse(
+            "object-name",
+            "metadata.name",
+            f"'{name}' is no name for an object: small letters, digits, '-' and '.', at most 253",
+            f"write '{re.sub(r'[^a-z0-9.]+', '-', name.lower()).strip('-.')}'",
         )
 
 
@@ -92,10 +105,10 @@ def label_values(subject: Subject) -> Iterator[Verdict]:
             yield refuse(
                 "label-value-differs",
                 "pod.nodeSelector",
-                f"'{label.sought}' is looked for and nodes say '{value}'"
+                f"'{label.sought}' is looked for and the {label.what} is '{value}'"
                 f"{'; label values compare by bytes, also in case' if same else ''}",
-                f"write '{value}'",
+                f"write '{value}'" if value else f"set it to '{label.sought}'",
             )
 
 
-RULES = (label_lengths, made_names, service_names, label_values)
+RULES = (label_lengths, made_names, object_names, service_names, label_values)

@@ -76,9 +76,12 @@ def image_kind(subject: Subject) -> Iterator[Verdict]:
             f"{shape} {'has' if needs_arm else 'has no'} Arm processors and the image is for {pool.image_arch}",
             f"take the image for {'arm64 (aarch64)' if needs_arm else 'amd64'}",
         )
-    if not name.startswith("Oracle-Linux"):
+    if not re.search(r"oracle.?linux|image", name, re.IGNORECASE):
         return
-    kinds = [("GPU", "GPU" in name, is_gpu_shape(shape)), ("aarch64", "aarch64" in name, needs_arm)]
+    kinds = [
+        ("GPU", "gpu" in name.lower(), is_gpu_shape(shape)),
+        ("aarch64", "aarch64" in name, needs_arm and name.startswith("Oracle-Linux")),
+    ]
     for kind, has, needs in kinds:
         if has != needs:
             yield refuse(

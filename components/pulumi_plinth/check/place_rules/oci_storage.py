@@ -65,6 +65,27 @@ def service_policy(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def compatible(subject: Subject) -> Iterator[Verdict]:
+    """Demand the compatible host for S3 clients, and keys for it: principals do not sign there (grafana/loki#7713)."""
+    bucket, how = subject.place.bucket, subject.place.access.identity or ""
+    speaks_s3 = re.search(r"\bs3\b", bucket.api or "", re.IGNORECASE)
+    host = bucket.endpoint or ""
+    if speaks_s3 and ANY_OCI_HOST.search(host) and "compat." not in host:
+        yield refuse(
+            "s3-native-endpoint",
+            "bucket.endpoint",
+            f"{host} speaks OCI's own interface, and the client speaks S3",
+            "write <namespace>.compat.objectstorage.<region>.<domain>",
+        )
+    if (speaks_s3 or "compat." in host) and re.search(r"principal|workload", how):
+        yield refuse(
+            "s3-principal",
+            "bucket.auth",
+            f"the S3-compatible interface takes customer secret keys only, and '{how}' is used",
+            "make a customer secret key, or use OCI's own interface",
+        )
+
+
 def addressing(subject: Subject) -> Iterator[Verdict]:
     """Demand paths: the compatible endpoint serves no bucket in the host name (OCI: S3 compatibility)."""
     bucket = subject.place.bucket
@@ -77,4 +98,4 @@ def addressing(subject: Subject) -> Iterator[Verdict]:
         )
 
 
-RULES = (archived, client_region, service_policy, addressing)
+RULES = (archived, client_region, service_policy, compatible, addressing)

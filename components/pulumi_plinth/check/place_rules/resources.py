@@ -7,8 +7,22 @@ from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.place_pod import GPU_RESOURCE
-from pulumi_plinth.check.place_rules.common import gpus_asked, gpus_on_node, ranks, says_parallel
+from pulumi_plinth.check.place_rules.common import (
+    gpus_asked,
+    gpus_on_node,
+    ranks,
+    says_parallel,
+    tensor_size,
+    weight_bytes,
+)
 from pulumi_plinth.check.subject import Subject
+from pulumi_plinth.quantities import GIB, human_gib
+
+SLICE_SHARES = {1: (1 / 8, 1 / 4), 2: (1 / 4, 1 / 2), 3: (1 / 2,), 4: (1 / 2, 1.0), 7: (1.0,)}
+"""Memory of a slice by its compute parts: eighths of the card, quarters of an A30 (NVIDIA: MIG user guide)."""
+
+SLICE_TOLERANCE = 0.1
+"""Profiles are named in rounded GB."""
 
 LIMITS = "pod.container.resources.limits"
 
@@ -128,6 +142,57 @@ def slice_names(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def slices(subject: Subject) -> Iterator[Verdict]:
+    """Refuse tensor parallelism over slices: a process sees a single MIG instance (pytorch/pytorch#130181)."""
+    resource = subject.place.gpus.resource or ""
+    if "/mig-" in resource and tensor_size(subject) > 1 and not subject.serving.gpu.mig:
+        yield refuse(
+            "mig-one-instance",
+            LIMITS,
+            f"tensor parallel size {tensor_size(subject)} over {resource}; one process enumerates one slice",
+            "take one slice per server and --tensor-parallel-size 1, or whole GPUs",
+        )
+
+
+def slice_memory(subject: Subject) -> Iterator[Verdict]:
+    """Compare a slice's memory with the card's and with the weights (NVIDIA: MIG user guide, profiles)."""
+    found = re.fullmatch(r"(\d+)g\.(\d+)gb", subject.place.gpus.profile or "")
+    if not found:
+        return
+    parts, memory = int(found[1]), int(found[2]) * GIB
+    whole, weights = subject.serving.gpu.memory_bytes, weight_bytes(subject)
+    shares = SLICE_SHARES.get(parts, ())
+    if whole and not any(abs(memory - share * whole) <= SLICE_TOLERANCE * share * whole for share in shares):
+        yield refuse(
+            "mig-profile",
+            "node.mig",
+            f"{found[0]} is no profile of a card with {human_gib(whole)}: {parts} parts have "
+            f"{' or '.join(human_gib(share * whole) for share in shares) or 'no such profile'}",
+            "choose from what `nvidia-smi mig -lgip` lists",
+        )
+    if weights and weights > memory:
+        yield refuse(
+            "mig-memory",
+            "node.mig",
+            f"{human_gib(weights)} of weights and {found[0]} has {int(found[2])} GiB",
+            "take a larger slice or a whole GPU",
+        )
+
+
+def vendors(subject: Subject) -> Iterator[Verdict]:
+    """Refuse an image of one vendor on GPUs of another: CUDA builds see no AMD device, ROCm builds no NVIDIA one."""
+    image, resource = subject.serving.image or "", subject.place.gpus.resource or ""
+    rocm = "rocm" in image.lower()
+    cuda = "vllm-openai" in image and not re.search("rocm|cpu|tpu|xpu|hpu|gaudi", image.lower())
+    if (cuda and resource.startswith("amd.com/")) or (rocm and resource.startswith("nvidia.com/")):
+        yield refuse(
+            "gpu-vendor",
+            f"{LIMITS}.{resource}",
+            f"{image} is built for {'ROCm' if rocm else 'CUDA'} and {resource} is asked for",
+            f"take an image for {'CUDA' if rocm else 'ROCm'}, or the other GPUs",
+        )
+
+
 def shared_gpu(subject: Subject) -> Iterator[Verdict]:
     """Add up shares of a shared GPU: nothing bounds memory, the first engine takes its share of all (vllm#23661)."""
     node = subject.place.node
@@ -174,6 +239,6 @@ def promised_gpus(subject: Subject) -> Iterator[Verdict]:
 
 
 RULES = (
-    whole_gpus, zero_gpus, gpu_limits, gpu_not_asked, gpus_enough, gpus_on_one_node, slice_names, shared_gpu,
-    sought_gpu, promised_gpus,
+    whole_gpus, zero_gpus, gpu_limits, gpu_not_asked, gpus_enough, gpus_on_one_node, slices, slice_names, slice_memory,
+    vendors, shared_gpu,     sought_gpu, promised_gpus,
 )  # fmt: skip

@@ -90,6 +90,19 @@ def empty_template(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def template_labels(subject: Subject) -> Iterator[Verdict]:
+    """Demand the selected labels in the template of a pool that may be empty (kubernetes/autoscaler#929)."""
+    pool, selector = subject.place.pool, subject.place.pod.node_selector or {}
+    if pool.template_labels == () and selector and not pool.min_nodes:
+        selected = ", ".join(f"{key}={value}" for key, value in selector.items())
+        yield refuse(
+            "template-without-label",
+            "pool.template",
+            f"the template shows no label and the pod selects {selected}",
+            "declare the labels in the template, or keep at least 1 node",
+        )
+
+
 def silent_catalogue(subject: Subject) -> Iterator[Verdict]:
     """Warn of a catalogue's zero, which may mean fractional or not yet described (aws/karpenter-provider-aws#8368)."""
     pool = subject.place.pool
@@ -139,10 +152,29 @@ def two_plugins(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def no_driver(subject: Subject) -> Iterator[Verdict]:
+    """Demand a driver from somewhere: the image or the operator (NVIDIA/gpu-operator: driver containers)."""
+    node = subject.place.node
+    if node.driver_in_image is False and node.driver_by_operator is False:
+        yield refuse(
+            "no-driver",
+            "operator.driver.enabled",
+            "the node image brings no driver and the operator installs none",
+            "set driver.enabled to true, or take an image with driver",
+        )
+
+
 def runtime_class(subject: Subject) -> Iterator[Verdict]:
     """Demand the nvidia runtime, without which a container does not see its GPU (llm-d/llm-d-deployer#273)."""
-    default = subject.place.node.default_runtime
-    if default and "nvidia" not in default.lower() and subject.place.pod.runtime_class == "":
+    default, pod = subject.place.node.default_runtime, subject.place.pod
+    if pod.runtime_class and pod.runtime_class_exists is False:
+        yield refuse(
+            "runtime-class",
+            "pod.runtimeClassName",
+            f"the cluster has no RuntimeClass {pod.runtime_class}: the pod is not created",
+            "make the RuntimeClass, or leave the name out",
+        )
+    if default and "nvidia" not in default.lower() and pod.runtime_class == "":
         yield refuse(
             "runtime-class",
             "pod.runtimeClassName",
@@ -155,4 +187,6 @@ RULES = (
     untolerated, late_labels, unmatched_selector, empty_template, silent_catalogue, late_gpu, two_drivers,
     runtime_class,
     two_plugins,
+    no_driver,
+    template_labels,
 )  # fmt: skip

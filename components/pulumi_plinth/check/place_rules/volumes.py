@@ -46,6 +46,18 @@ def shared_block(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def no_class(subject: Subject) -> Iterator[Verdict]:
+    """Demand a storage class: without a default one a claim that names none stays Pending (Kubernetes)."""
+    claim = subject.place.claim
+    if not claim.storage_class and claim.default_class is False:
+        yield refuse(
+            "claim-without-class",
+            "claim.storageClassName",
+            "the claim names no storage class and the cluster has no default one",
+            "name a storage class",
+        )
+
+
 def volume_domain(subject: Subject) -> Iterator[Verdict]:
     """Refuse a disk in a domain where the pool has no nodes: it attaches in its own only (OCI: block volumes)."""
     domain, domains = subject.place.claim.domain, subject.place.pool.domains
@@ -72,4 +84,4 @@ def host_folder(subject: Subject) -> Iterator[Verdict]:
             )
 
 
-RULES = (single_writer, shared_block, volume_domain, host_folder)
+RULES = (single_writer, shared_block, no_class, volume_domain, host_folder)
