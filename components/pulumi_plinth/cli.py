@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from pulumi_plinth import cli_check, cli_convert, cli_fit, cli_models
+from pulumi_plinth import cli_check, cli_convert, cli_engine, cli_fit, cli_models
 from pulumi_plinth.errors import PlinthError
 
 INTERRUPTED = 130
@@ -365,5 +365,13 @@ def completion(shell: str) -> None:
         click.echo(kind(main, {}, "plinth", "_PLINTH_COMPLETE").source())
 
 
-for command in (cli_convert.convert, cli_models.card, cli_models.models, cli_fit.fit, cli_fit.shapes, cli_check.check):
+for command in (
+    cli_convert.convert,
+    cli_models.card,
+    cli_models.models,
+    cli_fit.fit,
+    cli_fit.shapes,
+    cli_check.check,
+    cli_engine.engine,
+):
     main.add_command(command)
