@@ -61,6 +61,9 @@ def test_right_arguments_are_launched_as_they_are_written(plan):
 def test_the_plan_says_what_follows_from_the_model_and_what_deserves_a_second_look(plan):
     """Parsers of its family, and what does nothing."""
     reasons = {reason.subject: reason.text for reason in plan().reasons}
+    assert reasons["runtime"] == (
+        "vllm-cpu: serves what vllm 0.32.0 knows, taken; vllm-cuda: is built for cuda, this is cpu"
+    )
     assert reasons["tools"].endswith("add engineArgs: --enable-auto-tool-choice --tool-call-parser=hermes")
     assert reasons["reasoning"].endswith("add engineArgs: --reasoning-parser=qwen3")
     planned = plan(engineArgs=["--seed=1", "--seed=2"], environment={"VLLM_OURS": "1"})

@@ -16,8 +16,10 @@ from pulumi_plinth.deployment.lifecycle import lifecycle_faults, lifecycle_reaso
 from pulumi_plinth.deployment.outline import Outline
 from pulumi_plinth.deployment.spec import OWNED_ARGUMENTS, DeploymentSpec
 from pulumi_plinth.engines.arguments import Checked
+from pulumi_plinth.engines.choice import choose
 from pulumi_plinth.engines.derived import derive, model_misfits
-from pulumi_plinth.engines.environments import check_stack, table_of
+from pulumi_plinth.engines.environments import DEVICES, check_stack, table_of
+from pulumi_plinth.engines.runtime import Accelerator, candidate_of, default_runtimes
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Layout, Reason
 from pulumi_plinth.fit.memory import MemoryPlan, engine_memory
@@ -176,6 +178,8 @@ def _engine_reasons(case: DeploymentCase, card: ModelCard, checked: Checked) -> 
     """Say what follows from the model for the engine's flags, and what in the user's own deserves a second look."""
     declared, uri = case.declared, case.declared.storage.uri if case.declared.storage else None
     names = [name for name in (case.spec.model, declared.path, declared.display_name, uri) if name]
+    choice = choose(default_runtimes(), candidate_of(declared, card), Accelerator(device=DEVICES[case.spec.engine]))
+    yield Reason("runtime", "; ".join(choice.reasons))
     for derived in derive(card, names, checked.arguments, table_of(case.spec.engine)):
         yield Reason(derived.subject, derived.text)
     for caution in checked.cautions:

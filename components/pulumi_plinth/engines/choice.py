@@ -39,7 +39,9 @@ class Match:
 
     @property
     def reason(self) -> str:
-        """Say how the points came about."""
+        """Say how the points came about; an open format needs none to be understood."""
+        if self.format.open:
+            return f"{self.runtime.name}: serves what {self.runtime.engine} {self.runtime.version} knows"
         counted = [FORMAT_POINTS if not self.format.format else self.format.format.weight or FORMAT_POINTS]
         if self.format.framework:
             counted.append(self.format.framework.weight or FRAMEWORK_POINTS)

@@ -79,13 +79,13 @@ def _table_misfits(runtime: Runtime, model: Candidate, accelerator: Accelerator)
         yield f"cannot run {model.architecture}" + (f", {table.engine} {last} was the last" if last else "")
     if "draft" in (table.abilities(model.architecture or "") or ()):
         yield f"knows {model.architecture} only as a draft for another model"
-    yield from _quantization_misfits(table, model.quantization, accelerator)
+    if model.method and model.method not in table.quantizations:
+        yield f"does not know the quantization {model.method}"
+    yield from _capability_misfits(table, model.method or model.quantization, accelerator)
 
 
-def _quantization_misfits(table: EngineTable, name: str | None, accelerator: Accelerator) -> Iterator[str]:
+def _capability_misfits(table: EngineTable, name: str | None, accelerator: Accelerator) -> Iterator[str]:
     method = table.quantizations.get(name or "")
-    if name is not None and method is None:
-        yield f"does not know the quantization {name}"
     if method and accelerator.capability and accelerator.capability < method.capability:
         least, have = (".".join(map(str, pair)) for pair in (method.capability, accelerator.capability))
         yield f"computes {name} from capability {least} on, this accelerator has {have}"

@@ -72,7 +72,7 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What choosing asks of a model."""
+    """What choosing asks of a model. `quantization` is the word that runtimes use, `method` what the checkpoint says."""
 
     format: VersionedName
     framework: VersionedName | None = None
@@ -80,6 +80,7 @@ class Candidate:
     quantization: str | None = None
     parameters: int | None = None
     pipeline: DiffusionPipeline | None = None
+    method: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ def candidate_of(spec: ModelSpec, card: ModelCard | None) -> Candidate:
         quantization=spec.quantization or found,
         parameters=parameter_count(spec.parameter_size) if spec.parameter_size else counted or None,
         pipeline=spec.diffusion_pipeline,
+        method=found,
     )
 
 
