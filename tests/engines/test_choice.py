@@ -185,8 +185,9 @@ DEFAULTS = [
     (Candidate(SAFETENSORS, architecture="NobodysModel"), Accelerator(device="cpu"), "vllm-cpu"),
     (Candidate(SAFETENSORS, architecture="NobodysForCausalLM"), Accelerator(), "cannot run NobodysForCausalLM"),
     (Candidate(SAFETENSORS, TRANSFORMERS, quantization="awq"), Accelerator(device="cuda"), "vllm-cuda"),
+    (Candidate(SAFETENSORS, quantization="int4"), Accelerator(device="cuda"), "vllm-cuda"),
     (
-        Candidate(SAFETENSORS, quantization="nonsense"),
+        Candidate(SAFETENSORS, method="nonsense"),
         Accelerator(device="cuda"),
         "does not know the quantization nonsense",
     ),

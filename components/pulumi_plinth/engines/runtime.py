@@ -72,7 +72,7 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What choosing asks of a model. `quantization` is the word that runtimes use, `method` what the checkpoint says."""
+    """What choosing asks of a model. `quantization` is the word runtimes use, `method` what the checkpoint says."""
 
     format: VersionedName
     framework: VersionedName | None = None
