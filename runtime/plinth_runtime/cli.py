@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from plinth_runtime import cli_weights
+from plinth_runtime.bench.cli_bench import bench
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -22,6 +23,7 @@ Examples:
   plinth-runtime verify models/smollm2-135m
   plinth-runtime print-command --config launch.json
   plinth-runtime serve --config launch.json --run-dir run --log-file run/server.log
+  plinth-runtime bench http://127.0.0.1:8000 --key-file key
 """
 
 
@@ -89,7 +91,7 @@ def print_command(config: Path, run_dir: Path | None) -> None:
     click.echo(json.dumps({"argv": command.argv, "environment": dict(sorted(command.environment.items()))}, indent=2))
 
 
-for command in (cli_weights.fetch, cli_weights.verify, cli_weights.publish):
+for command in (cli_weights.fetch, cli_weights.verify, cli_weights.publish, bench):
     cli.add_command(command)
 
 
