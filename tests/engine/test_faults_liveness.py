@@ -91,7 +91,7 @@ def test_a_full_engine_is_never_restarted(server):
 LONG_STEP = {
     "model": {"maxModelLen": 8192},
     "engine": {"extraArgs": ["--max-num-batched-tokens", "8192", "--no-enable-prefix-caching"]},
-    "lifecycle": {"stallSeconds": 1, "hangSeconds": 3, "probeSeconds": 1},
+    "lifecycle": {"stallSeconds": 3, "hangSeconds": 5, "probeSeconds": 1},
 }
 """Prompts are read in one step however long they are, and the hang limit is shorter than that."""
 

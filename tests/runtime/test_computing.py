@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from plinth_runtime.serving import computing, guard
 from plinth_runtime.serving.computing import processor_time
 
 BURN = "import sys\nprint(flush=True)\nwhile True: pass"
@@ -59,6 +60,20 @@ def used(group, seconds=0.4):
 def test_who_computes(start, members, computes):
     """Workers if there are any, the core otherwise; nobody else counts."""
     assert (used(start(*members)) > 0.1) is computes
+
+
+def test_waiting_for_a_processor_counts(start):
+    """Two that want the same processor compute both, although each gets a part of it only."""
+    group = start(*(("VLLM::Worker", BURN) for _ in range(4)))
+    for pid in guard.members(group):
+        os.sched_setaffinity(pid, {min(os.sched_getaffinity(0))})
+    assert used(group) > 2
+
+
+def test_a_kernel_without_schedstat(start, monkeypatch):
+    """Then the processor time itself must do."""
+    monkeypatch.setattr(computing, "SCHEDULE", "nothing")
+    assert used(start(("VLLM::Worker", BURN))) > 0.1
 
 
 def test_what_cannot_be_told(start):

@@ -48,7 +48,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Processor time that the engine's processes had used at a moment, in seconds."""
+    """Processor time that the engine's processes had used or been ready for at a moment, in seconds."""
 
     at: float
     seconds: float
