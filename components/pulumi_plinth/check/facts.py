@@ -10,8 +10,7 @@ from pulumi_plinth.check.core import Rule
 from pulumi_plinth.check.facts_place import place_of_facts
 from pulumi_plinth.check.facts_place import understood as understood_of_place
 from pulumi_plinth.check.facts_place_words import normal
-from pulumi_plinth.check.facts_serving import Known, serving_of_facts
-from pulumi_plinth.check.facts_serving import understood as understood_of_serving
+from pulumi_plinth.check.facts_serving import Known, read_serving, serving_of_facts
 from pulumi_plinth.check.place_rules import PLACE_RULES
 from pulumi_plinth.check.serving import Gpu, Serving
 from pulumi_plinth.check.serving_rules import SERVING_RULES
@@ -39,8 +38,9 @@ class Read:
 
 def subject_of_facts(facts: Mapping[str, Any], known: Known) -> Read:
     """Read facts from both sides: what is served, and where."""
-    subject = Subject(serving_of_facts(facts, known), place_of_facts(facts))
-    seen = understood_of_serving(facts, known) | understood_of_place(facts) | ABOUT_FACTS
+    serving, seen = read_serving(facts, known)
+    subject = Subject(serving, place_of_facts(facts))
+    seen |= understood_of_place(facts) | ABOUT_FACTS
     unread = tuple(str(key) for key in facts if not any(_covers(word, normal(str(key))) for word in seen))
     return Read(subject, unread)
 

@@ -77,6 +77,10 @@ class Adapter:
     """A variant beside plain LoRA, such as dora."""
     base: str | None = None
     """The model it was trained on."""
+    fits: bool | None = None
+    """Whether that model has the size of the one that is served."""
+    tokens: int | None = None
+    """Tokens that it adds to the vocabulary."""
     bias: bool = False
     """It changes biases too."""
 

@@ -12,21 +12,22 @@ from pulumi_plinth.check.facts_serving.extras import read_adapter, read_cache, r
 from pulumi_plinth.check.facts_serving.hardware import read_gpu, read_host, read_nodes
 from pulumi_plinth.check.facts_serving.known import Known
 from pulumi_plinth.check.facts_serving.model import read_model
+from pulumi_plinth.check.facts_serving.reading import Reader
 from pulumi_plinth.check.serving import Serving
 
-__all__ = ["Known", "serving_of_facts", "understood"]
+__all__ = ["Known", "read_serving", "serving_of_facts"]
 
 
 def serving_of_facts(facts: Mapping[str, Any], known: Known) -> Serving:
     """Return what the facts say about the server; what they do not speak of stays unknown."""
-    return _serving(Facts(facts), known)
+    return read_serving(facts, known)[0]
 
 
-def understood(facts: Mapping[str, Any], known: Known) -> frozenset[str]:
-    """Return the keys, in the one spelling of `facts_place_words.normal`, that are made sense of here."""
-    reader = Facts(facts)
-    _serving(reader, known)
-    return frozenset(reader.read)
+def read_serving(facts: Mapping[str, Any], known: Known) -> tuple[Serving, frozenset[str]]:
+    """Return the same, and the keys that were made sense of, in the one spelling of `facts_place_words.normal`."""
+    reader = Reader(facts)
+    serving = _serving(reader, known)
+    return serving, frozenset(reader.read)
 
 
 def _serving(facts: Facts, known: Known) -> Serving:
@@ -37,7 +38,7 @@ def _serving(facts: Facts, known: Known) -> Serving:
         gpu=read_gpu(facts, known),
         host=read_host(facts),
         nodes=read_nodes(facts),
-        adapter=read_adapter(facts),
+        adapter=read_adapter(facts, serving),
         media=read_media(facts, serving),
         template=read_template(facts, serving),
         cache=read_cache(facts),

@@ -50,12 +50,17 @@ ALONE = "(removed_|unknown_|extra_)?flags?|option|switch"
 ELSEWHERE = {"model", "chat_template", "config", "host", "port", "name"}
 """Flags whose names are keys of something else, or are read elsewhere."""
 
+ROUTER = "router_image(_version|_tag)?|router_version"
 COMMANDS = "command|argv|args|engine_args|vllm_args|extra_args|cmd|cli|arguments|container_args"
 RELEASES = (
-    "(vllm_|engine_|runtime_|resolved_|serving_|server_)(version|release)(_resolved)?|vllm|version|release"
-    "|(fails|failed|breaks|broken)_on|upgraded_to|to_version"
+    "(vllm_|engine_|runtime_|resolved_|serving_|server_|new_|current_)(version|release)(_resolved)?|vllm|version|release"
+    "|(fails|failed|breaks|broken)_(on|in|with)|upgraded_to|to_version|new_image"
 )
-EARLIER = "(worked|works|ran|fitted)_on|upgraded_from|from_version|previous_version"
+EARLIER = (
+    "(worked|works|ran|fitted|ok|fine)_(on|in|with)|upgraded_from|from_version"
+    "|(previous|old|last_good)_(version|release|image)"
+)
+OTHER_ENGINES = ("sglang", "tgi", "lmdeploy", "trtllm", "tensorrt-llm", "llama.cpp", "ollama", "triton")
 
 
 def read_engine(facts: Facts, known: Known) -> Serving:
@@ -70,7 +75,7 @@ def read_engine(facts: Facts, known: Known) -> Serving:
     return Serving(
         version=_version(facts, image),
         upgraded_from=release_of(facts.text(EARLIER) or ""),
-        engine="router" if facts.has("router_image(_version|_tag)?|router_version") else "vllm",
+        engine=_engine(facts, commands),
         image=image,
         image_facts=image_facts(" ".join(filter(None, (image, base, facts.text("image_(cuda|arch\\w*|platforms?)"))))),
         arguments=arguments,
@@ -81,9 +86,20 @@ def read_engine(facts: Facts, known: Known) -> Serving:
     )
 
 
+def _engine(facts: Facts, commands: list[Serving]) -> str:
+    """Tell whose flags are spoken of: a router's, another engine's, vLLM's."""
+    if facts.has(ROUTER):
+        return "router"
+    said = (facts.text("(serving_)?(engine|backend|runtime)(_name)?") or "").lower()
+    named = next((name for name in OTHER_ENGINES if said.startswith(name)), None)
+    return named or next((command.engine for command in commands if command.engine != "vllm"), "vllm")
+
+
 def _version(facts: Facts, image: str | None) -> Version | None:
-    stated = facts.text(RELEASES) or facts.text("engine|router_image(_version|_tag)?|router_version|engine_note")
-    return release_of(stated or "") or (release_of_image(image) if image else None)
+    """Return the engine's release; numbers above every release of vLLM are those of something else."""
+    stated = facts.text(RELEASES) or facts.text(f"engine|engine_note|{ROUTER}")
+    found = release_of(stated or "") or (release_of_image(image) if image else None)
+    return None if found and found[0] > 0 else found
 
 
 def _arguments(facts: Facts, known: Known, commands: list[Serving]) -> tuple[dict[str, str], list[Double]]:

@@ -7,12 +7,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pulumi_plinth.check.facts_place_words import Facts, is_absent, words_of
+from pulumi_plinth.check.facts_serving.names import parameters_of_name
 from pulumi_plinth.check.serving import Adapter, Cache, Double, Media, Serving, Template
 
 ITEM_TOKENS: Mapping[str, int] = {"whisper": 1500}
 """Model type -> tokens of one item that every checkpoint of it has."""
 
-CACHE_KEYS = "(gpu_)?(kv_)?cache(_size)?_tokens|kv_(cache_)?(size_)?tokens|tokens_in_cache|(gpu_)?kv_cache_size"
+CACHE_KEYS = (
+    r"(?!.*(per_token|bytes|gib|gb|context_tokens))(.*_)?(kv|cache)\w*_tokens?"
+    "|tokens_in_(kv_)?cache|(gpu_)?kv_cache_size"
+)
+NOT_GPU = "disk|ephemeral|host|init|shm|pvc|storage|ram|boot|volume|node|shared|cpu"
+NEEDED = rf"(?!.*({NOT_GPU})).*(need|requir)\w*_(gb|gib)|(gb|gib)_(needed|required)"
+THERE = rf"(?!.*({NOT_GPU})).*(available|spare|left)\w*_(gb|gib)|(gb|gib)_(available|left)"
 ENCODER_DECODERS = ("whisper", "bart", "mbart", "t5", "florence2")
 ITEM_KEYS = (
     "(max_)?tokens_per_(mm_)?(item|image|video|audio)|(encoder|image|audio)_tokens(_per_(item|image))?"
@@ -23,14 +30,17 @@ PAIRS = (
     ("the vocabulary", "(draft|speculator)(_model)?_vocab(_size)?", "(target|base)(_model)?_vocab(_size)?|vocab_size"),
     ("the model's name", "served_model_name", "(request(ed)?|client|router?|probe)_model(_name)?"),
 )
+NEEDS, HAS = "needs|needed|required|requires|min|minimum", "installed|image|has|shipped|bundled"
+BASE_KEYS = "adapter_base(_model)?|base_model_name_or_path|(adapter_)?trained_on"
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 MODULE = re.compile(r"\w*_\w+|lm_head|query|key|value|dense|gate|up|down|all-linear")
 FIRST = "asked|requested|declared|configured|wanted|stated|spec|given|user"
 SECOND = "used|rendered|deployed|effective|got|applied|actual|planned|estimated|computed|chosen"
 
 
-def read_adapter(facts: Facts) -> Adapter:
+def read_adapter(facts: Facts, serving: Serving) -> Adapter:
     """Read LoRA adapters."""
+    base, added = facts.text(BASE_KEYS), facts.number("(adapter_)?(added|new|extra)_tokens")
     rank = facts.number(RANKS, max)
     pattern = facts.find("(adapter_|lora_)?rank_pattern")
     highest, uneven = _highest(pattern[1] if pattern else None, int(rank) if rank else None)
@@ -46,7 +56,9 @@ def read_adapter(facts: Facts) -> Adapter:
         saved=tuple(facts.words("modules_to_save|saved_modules|full_modules") or ()),
         wrapped=_wrapped(facts),
         matches=False if none_match or number == 0 else None,
-        base=facts.text("adapter_base(_model)?|base_model_name_or_path|trained_on") or None,
+        base=base or None,
+        fits=_fits(base, serving.model),
+        tokens=int(added) if added else None,
         bias=facts.text("(adapter_|lora_)?bias") in ("all", "lora_only"),
         method="dora" if dora else (facts.text("(peft|adapter)_(type|method)") or "").lower() or None,
     )
@@ -71,7 +83,10 @@ def read_media(facts: Facts, serving: Serving) -> Media:
 
 
 def read_template(facts: Facts, serving: Serving) -> Template:
-    """Read who brings the chat template."""
+    """Read who brings the chat template; where only completions are asked for, nobody needs one."""
+    asked = (facts.text("api|endpoints?|routes?|requests_to") or "chat").lower()
+    if "chat" not in asked and "complet" in asked:
+        return Template(None, serving.arguments.get("chat-template"))
     found = facts.find("(chat|prompt)_template(_in_repo|_file|_jinja)?|tokenizer_chat_template|chat_template_source")
     given = serving.arguments.get("chat-template")
     if found is None:
@@ -96,8 +111,8 @@ def read_cache(facts: Facts) -> Cache:
         blocks=int(blocks) if blocks else None,
         block_tokens=int(block) if block else None,
         tokens=int(tokens) if tokens else None,
-        needed_bytes=_size(facts, "(kv_)?(cache_)?(kv_)?(needed|required|need)(_kv)?(_cache)?_(gb|gib)"),
-        available_bytes=_size(facts, "(kv_)?(cache_)?(kv_)?(available|left|free_for_kv)(_kv)?(_cache)?_(gb|gib)"),
+        needed_bytes=_size(facts, NEEDED),
+        available_bytes=_size(facts, THERE),
         whole_windows=re.search(r"full|whole|unif|no hybrid|reserve", allocator.lower()) is not None,
         states=int(states) if states else None,
         request_tokens=int(prompt + answer) if prompt and answer else None,
@@ -112,6 +127,9 @@ def read_doubles(facts: Facts, serving: Serving) -> Iterator[Double]:
         if other:
             yield Double(_stem(key, FIRST), (key, _same(value)), (other[0], _same(other[1])))
     yield from _pairs(facts)
+    needs, has = (facts.version(f"({words})_transformers(_version)?") for words in (NEEDS, HAS))
+    if needs and has and has < needs:
+        yield Double("the release of transformers", ("what is needed", needs), ("what is installed", has))
     picked = facts.number("(selected|picked|chosen)_gpus?")
     sizes = [serving.arguments.get(f"{kind}-parallel-size") for kind in ("tensor", "pipeline")]
     if picked and any(sizes) and all(size is None or size.isdecimal() for size in sizes):
@@ -125,6 +143,12 @@ def _pairs(facts: Facts) -> Iterator[Double]:
         found, other = facts.find(first), facts.find(second)
         if found and other and not is_absent(found[1]) and not is_absent(other[1]):
             yield Double(name, (found[0], _same(found[1])), (other[0], _same(other[1])))
+
+
+def _fits(base: str | None, model: str | None) -> bool | None:
+    """Tell whether an adapter's base has the size of the model that is served; None where a name says no size."""
+    sizes = [parameters_of_name(name) for name in (base or "", model or "")]
+    return None if None in sizes else sizes[0] == sizes[1]
 
 
 def _highest(pattern: Any, rank: int | None) -> tuple[int | None, bool]:

@@ -14,7 +14,9 @@ from pulumi_plinth.check.serving import Gpu, Host, Version
 from pulumi_plinth.fit.shapes import GDDR_VISIBLE_SHARE, HBM_VISIBLE_SHARE, Shape
 from pulumi_plinth.quantities import GIB
 
-GPUS: Mapping[str, tuple[tuple[int, ...], tuple[int, int]]] = {
+GPUS: Mapping[str, tuple[tuple[int, ...], tuple[int, int] | None]] = {
+    "mi355x": ((288,), None), "mi325x": ((256,), None), "mi300x": ((192,), None), "mi250": ((128,), None),
+    "mi210": ((64,), None), "gaudi3": ((128,), None), "gaudi2": ((96,), None),
     "gb300": ((278,), (10, 3)), "gb200": ((192,), (10, 0)), "gh200": ((96, 144), (9, 0)), "b300": ((262,), (10, 3)),
     "b200": ((180,), (10, 0)), "h200": ((141,), (9, 0)), "h100": ((80, 94), (9, 0)), "h800": ((80,), (9, 0)),
     "h20": ((96, 141), (9, 0)), "a100": ((40, 80), (8, 0)), "a800": ((40, 80), (8, 0)), "a30": ((24,), (8, 0)),
@@ -31,9 +33,13 @@ GPUS: Mapping[str, tuple[tuple[int, ...], tuple[int, int]]] = {
     "1080": ((8,), (6, 1)), "1070": ((8,), (6, 1)), "1060": ((6,), (6, 1)), "titan rtx": ((24,), (7, 5)),
     "titan v": ((12,), (7, 0)), "titan xp": ((12,), (6, 1)),
 }  # fmt: skip
-"""GPU -> sizes it is sold in, GiB, and compute capability. Longer names first where one holds another."""
+"""GPU -> sizes it is sold in, GiB, and NVIDIA's compute capability. Longer names before those they hold."""
 
-HBM = re.compile(r"^(gb|gh|b|h)\d|^a100|^a800|^a30$|^v100|^p100")
+HBM = re.compile(r"^(gb|gh|b|h|mi|gaudi)\d|^a100|^a800|^a30$|^v100|^p100")
+COUNT_KEYS = (
+    "(num_|number_of_|total_)?gpus(_per_node|_on_node|_per_pod|_total)?|gpu_(count|num|limit)"
+    "|((resources_)?limits_)?(nvidia|amd)_com_gpu"
+)
 GIGABYTE = 10**9
 SAME_CARD = 0.12
 """Difference up to which a stated size means the card that is named anyway: GDDR hides 8 % of itself."""
@@ -51,8 +57,11 @@ def read_gpu(facts: Facts, known: Known) -> Gpu:
     """Read the GPU: what the shape has, then what is stated."""
     shape = _shape(facts, known)
     gpu = _of_shape(shape) if shape else Gpu()
-    texts = (facts.text(pattern) for pattern in (GPU_KEYS, LABEL_KEYS, "sharing|partition|mig(_profile)?"))
-    said = " ".join(text for text in texts if text)
+    texts = [
+        facts.text(pattern) for pattern in (GPU_KEYS, LABEL_KEYS, "partition|mig(_profile)?|gpu_resource|resource")
+    ]
+    slices = [f"mig {key.replace('_', ' ')}" for key, _ in facts.each("(.+_)?nvidia_com_mig_.+")]
+    said = " ".join(text for text in (*texts, *slices) if text)
     named = gpu_of(said)
     gpu = replace(
         gpu,
@@ -69,7 +78,7 @@ def gpu_of(text: str) -> Gpu:
     """Read a GPU's name: `NVIDIA-A100-SXM4-40GB`, `2x RTX 3090`, `H100 80GB MIG 2g.20gb`, `16GB`."""
     lower = re.sub(r"[-_/]+", " ", text.lower())
     family = next((name for name in GPUS if re.search(rf"(?<![a-z0-9.]){_loose(name)}(?![0-9])", lower)), None)
-    slice_ = re.search(r"\d+g\.(\d+)gb", lower)
+    slice_ = re.search(r"\d+g[. ](\d+)gb", lower)
     mig = bool(slice_) or re.search(r"\bmig\b", lower) is not None
     size = re.search(r"(?<![\d.])(\d{1,3}(?:\.\d+)?)\s*gi?b\b", lower)
     if family is None and not size:
@@ -114,7 +123,7 @@ def _of_shape(shape: Shape) -> Gpu:
 
 
 def _count(facts: Facts, said: str) -> int | None:
-    number = facts.number("(num_|number_of_|total_)?gpus(_per_node|_on_node|_total)?|gpu_count|gpu_num")
+    number = facts.number(COUNT_KEYS)
     if number:
         return int(number)
     found = re.search(r"(?<![\w.])(\d{1,2})\s*(?:x|×|\*)\s*[a-z]", said.lower())  # noqa: RUF001 people write that sign

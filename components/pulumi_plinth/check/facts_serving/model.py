@@ -38,7 +38,10 @@ NUMBERS: Mapping[str, tuple[str, str]] = {
     "head_dim": ("head_dim", "head_(dim|size)"),
     "vocabulary": ("vocab_size", "vocab(ulary)?(_size)?|padded_vocab_size"),
     "intermediate_size": ("intermediate_size", "intermediate_size|ffn_(hidden_size|dim)"),
-    "max_context": ("max_position_embeddings", "max_position_embeddings|n_positions|trained_context|native_context"),
+    "max_context": (
+        "max_position_embeddings",
+        "max_position_embeddings|n_positions|(trained|native)_(context|length)|derived_max_model_len|max_target_positions",
+    ),
 }
 """Field of a card -> config.json's key and how people spell it."""
 
@@ -70,17 +73,30 @@ def _config(facts: Facts, serving: Serving) -> dict[str, Any]:
         number = facts.number(f"(text_config_|config_)?({pattern})")
         if number:
             config[key] = int(number)
-    for key in ("model_max_length", "original_max_position_embeddings", "vision_num_attention_heads"):
+    for key in ("model_max_length", "original_max_position_embeddings", "vision_num_attention_heads", "sliding_window"):
         if number := facts.number(f"(config_|vision_config_)?{key}"):
             config[key] = int(number)
-    ropes = facts.find("(config_|text_config_)?rope_(scaling|parameters)|yarn|rope")
     overrides = config_overrides(serving.arguments)
     config |= overrides
-    if ropes or "rope_scaling" in overrides:
-        config["rope_scaling"] = rope_of(overrides.get("rope_scaling", ropes[1] if ropes else None))
+    ropes = overrides.get("rope_scaling", _ropes(facts))
+    if ropes is not None:
+        config["rope_scaling"] = rope_of(ropes)
     if facts.has("auto_map|custom_code|remote_code|own_code"):
         config["auto_map"] = facts.flag("auto_map|custom_code|remote_code|own_code")
     return config
+
+
+def _ropes(facts: Facts) -> Any:
+    """Return rope scaling as one value, also where type and factor are facts of their own; None where nobody speaks."""
+    found = facts.find("(config_|text_config_)?rope_(scaling|parameters)|yarn|rope")
+    kind, factor = facts.text("rope_(scaling_)?type"), facts.number("(rope_|yarn_)(scaling_)?factor")
+    if found and not (isinstance(found[1], str) and factor):
+        return found[1]
+    if not kind and not factor:
+        return found[1] if found else None
+    trained = facts.number("original_max_position_embeddings")
+    said = {"rope_type": kind or (str(found[1]).lower() if found else "yarn"), "factor": factor or 1.0}
+    return {**said, "original_max_position_embeddings": int(trained)} if trained else said
 
 
 def _card(facts: Facts, known: Known, name: str | None, config: Mapping[str, Any]) -> ModelCard | None:
@@ -161,6 +177,5 @@ def _formats(facts: Facts, name: str | None) -> tuple[str, ...]:
     found = [known for known in FORMATS if re.search(rf"\b{known}\b", f"{said} {spelled}")]
     if re.search(r"\.bin\b|\bbin\b|pytorch_model|\bpytorch\b", said):
         found.append("bin")
-    if re.search(r"\.pth?\b", said):
-        found.append("pt")
+    found += [known for known in ("pt", "pth") if re.search(rf"\.{known}\b", said)]
     return tuple(found)

@@ -42,7 +42,7 @@ METHODS: tuple[tuple[str, Quantization], ...] = (
     (r"gptq.*int8|w8a16", Quantization(method="gptq", bits=8, group_size=128)),
     (r"gptq|int4|w4a16|autoround", Quantization(method="gptq", bits=4, group_size=128)),
     (r"awq", Quantization(method="awq", bits=4, group_size=128)),
-    (r"fp8.*block|block.*fp8", Quantization(method="fp8", bits=8, format="e4m3")),
+    (r"fp8.*block|block.*fp8|qwen/qwen3.*fp8|minimax-m2", Quantization(method="fp8", bits=8, format="e4m3")),
     (r"fp8", Quantization(method="fp8", bits=8)),
     (r"nvfp4", Quantization(method="modelopt_fp4", bits=4, group_size=16)),
     (r"bnb|4bit", Quantization(method="bitsandbytes", bits=4)),

@@ -46,7 +46,7 @@ def rope_of(value: Any) -> Mapping[str, Any]:
     if is_absent(value):
         return {}
     if isinstance(value, Mapping):
-        kind = value.get("rope_type") or value.get("type") or "default"
+        kind = value.get("rope_type") or value.get("type") or ("yarn" if "factor" in value else "default")
         return {**value, "rope_type": "longrope" if kind == "su" else kind}
     text = str(value).lower()
     kind = re.search(r"yarn|dynamic|linear|longrope|llama3|ntk|su\b", text)

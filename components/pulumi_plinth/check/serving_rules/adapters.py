@@ -24,6 +24,10 @@ WRAPPED = frozenset({
 })  # fmt: skip
 """Last words of linear modules in the model classes of 0.32."""
 
+TOWERS = ("visual", "vision", "image_encoder", "multi_modal_projector", "audio_tower")
+EXTRA_TOKENS = 256
+"""What --lora-extra-vocab-size was while it existed."""
+
 PLAIN = frozenset({"lora", "rslora", "peft"})
 
 
@@ -101,3 +105,27 @@ def biases(subject: Subject) -> Iterator[Verdict]:
     if subject.serving.adapter.bias:
         problem = "the adapter changes biases, which the server does not apply"
         yield refuse("lora-bias", "adapter", problem, "train with bias none, or merge the adapter")
+
+
+def other_base(subject: Subject) -> Iterator[Verdict]:
+    """Hold that an adapter belongs to the model it was trained on."""
+    adapter = subject.serving.adapter
+    if adapter.fits is False:
+        problem = f"the adapter was trained on {adapter.base}, {subject.serving.model} is served"
+        yield refuse("lora-base", "adapter", problem, f"serve {adapter.base}")
+
+
+def added_tokens(subject: Subject) -> Iterator[Verdict]:
+    """Hold that tokens which an adapter adds must have room beside the base's."""
+    added, room = subject.serving.adapter.tokens, values.whole(subject.serving, "lora-extra-vocab-size") or EXTRA_TOKENS
+    if added and added > room:
+        problem = f"the adapter adds {added} tokens, the engine has room for {room}"
+        yield refuse("lora-tokens", "--lora-extra-vocab-size", problem, "merge the adapter into the weights")
+
+
+def towers(subject: Subject) -> Iterator[Verdict]:
+    """Hold that adapters change the language model, not the tower that sees."""
+    seeing = [name for name in subject.serving.adapter.targets if name.startswith(TOWERS)]
+    if seeing and not values.switched(subject.serving, "enable-tower-connector-lora"):
+        problem = f"the adapter changes {seeing[0]}, a part of the vision tower"
+        yield refuse("lora-targets", "target_modules", problem, "train the language model only, or merge the adapter")

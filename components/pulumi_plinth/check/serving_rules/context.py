@@ -15,6 +15,9 @@ LENGTH = "--max-model-len"
 STRETCHING = ("linear", "dynamic", "yarn", "deepseek_yarn", "ntk")
 """Rope scalings whose factor lengthens the context; longrope and llama3 name the stretched length already."""
 
+LENGTHS: Mapping[str, int] = {"whisper": 448}
+"""Model type -> tokens of an answer, where every checkpoint has the same."""
+
 ABSOLUTE = ("bert", "roberta", "xlm-roberta", "gpt2", "opt", "gpt_bigcode", "whisper", "mpnet", "distilbert")
 """Types with a table of positions; beyond its end there is nothing to read."""
 
@@ -27,7 +30,8 @@ def longest(serving: Serving) -> int:
     own = _number(serving.config.get("model_max_length"))
     ropes = rope(serving)
     if not stated and not ropes:
-        return own or (serving.card.max_context if serving.card else 0)
+        known = serving.card.max_context if serving.card else 0
+        return own or known or LENGTHS.get(values.model_type(serving), 0)
     base = stated or (serving.card.max_context if serving.card else 0)
     trained = _number(ropes.get("original_max_position_embeddings")) or base
     factor = float(ropes.get("factor") or 1.0) if ropes.get("rope_type") in STRETCHING else 1.0
@@ -79,6 +83,16 @@ def step_below_sequences(subject: Subject) -> Iterator[Verdict]:
     if tokens and requests and tokens < requests:
         problem = f"{tokens} tokens a step are fewer than {requests} requests"
         yield refuse("batched-tokens", "--max-num-batched-tokens", problem, f"write at least {requests}")
+
+
+def beyond_the_window(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a model whose sliding window is switched off ends where its window ends."""
+    serving = subject.serving
+    window = _number(serving.config.get("sliding_window")) or (serving.card.sliding_window if serving.card else 0)
+    wanted = values.whole(serving, "max-model-len")
+    if values.switched(serving, "disable-sliding-window") and window and wanted and wanted > window:
+        problem = f"{wanted:,} tokens are longer than the window of {window:,}, and sliding is switched off"
+        yield refuse("context", LENGTH, problem, f"write at most {window}, or leave --disable-sliding-window out")
 
 
 def long_prompts(subject: Subject) -> Iterator[Verdict]:

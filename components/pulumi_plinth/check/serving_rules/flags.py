@@ -73,6 +73,7 @@ def _words(serving: Serving) -> list[str]:
     """Return the command line, or where there is none the fields whose names can be wrong."""
     if serving.words:
         return list(serving.words)
-    named = [(flag, serving.arguments[flag]) for flag in NAMES if flag in serving.arguments]
+    judged = NAMES if serving.version is None else (*NAMES, "quantization")
+    named = [(flag, serving.arguments[flag]) for flag in judged if flag in serving.arguments]
     words = [word for flag, value in named for word in (f"--{flag}", value)]
     return [*words, *(f"--{flag}" for flag in NEEDING if values.switched(serving, flag))]

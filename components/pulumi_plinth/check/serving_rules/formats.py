@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.serving_rules import values
-from pulumi_plinth.check.serving_rules.releases import GGUF_COLON_UNKNOWN, GGUF_SHARDS_WRONG
+from pulumi_plinth.check.serving_rules.releases import GGUF_COLON_UNKNOWN, GGUF_IN_TREE, GGUF_SHARDS_WRONG, release
 from pulumi_plinth.check.subject import Subject
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 COLON = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+):(?P<quantization>[\w.-]+)")
-FOREIGN = ("mlx", "onnx", "exl2", "exl3", "tensorrt", "coreml")
-"""Formats of other engines."""
+FOREIGN = ("pth", "mlx", "onnx", "exl2", "exl3", "tensorrt", "coreml")
+"""Formats of other engines, and of a maker's own code."""
 
 NEEDS = {
     "safetensors": ("safetensors",), "fastsafetensors": ("safetensors",), "runai_streamer": ("safetensors",),
@@ -72,3 +72,20 @@ def split_gguf(subject: Subject) -> Iterator[Verdict]:
     if parts:
         problem = f"{parts[0]} is one part of a file"
         yield refuse("gguf-parts", "weights", problem, "merge the parts with gguf-split --merge")
+
+
+def gguf_left(subject: Subject) -> Iterator[Verdict]:
+    """Hold that releases without a loader for GGUF need a plug-in."""
+    serving = subject.serving
+    only = set(serving.weights.formats) == {"gguf"} or values.method(subject) == "gguf"
+    if only and serving.version and serving.version > (GGUF_IN_TREE.last or ()):
+        problem = f"vLLM {release(serving.version)} has no loader for GGUF of its own"
+        yield warn("gguf-loader", "weights", problem, "install the plug-in, or take safetensors")
+
+
+def loader_of_a_method(subject: Subject) -> Iterator[Verdict]:
+    """Hold that bitsandbytes' loader goes with bitsandbytes."""
+    asked = subject.serving.arguments.get("load-format", "").lower()
+    if asked == "bitsandbytes" and values.method(subject) not in ("bitsandbytes", ""):
+        problem = f"the loader of bitsandbytes does not read {values.method(subject)}"
+        yield refuse("load-format", "--load-format", problem, "write auto")

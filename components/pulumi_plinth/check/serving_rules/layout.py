@@ -23,6 +23,7 @@ from pulumi_plinth.fit.parallel import Nodes, misfits
 from pulumi_plinth.fit.shapes import plain_shape
 from pulumi_plinth.quantities import GIB
 
+PARTITION = "VLLM_PP_LAYER_PARTITION"
 TENSOR = "--tensor-parallel-size"
 PIPELINE = "--pipeline-parallel-size"
 GPTQ_GROUP = 128
@@ -143,6 +144,27 @@ def draft_ranks(subject: Subject) -> Iterator[Verdict]:
     if draft and draft not in (1, values.tensor(serving)):
         problem = f"the draft model is spread over {draft} GPUs, its target over {values.tensor(serving)}"
         yield refuse("draft-tensor-parallel", "--speculative-config", problem, "write 1 or the target's size")
+
+
+def divided_layers(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a division of layers by hand names every stage and every layer once."""
+    serving = subject.serving
+    text, layers = serving.environment.get(PARTITION, ""), serving.card.layers if serving.card else 0
+    counts = [int(part) for part in text.split(",") if part.strip().isdecimal()]
+    stages = values.pipeline(serving)
+    if counts and (len(counts) != stages or (layers and sum(counts) != layers)):
+        problem = f"{text} are {sum(counts)} layers in {len(counts)} stages, there are {layers or '?'} in {stages}"
+        yield refuse("layers", PARTITION, problem, "name each stage's layers, or leave it out")
+
+
+def stays_on_a_node(subject: Subject) -> Iterator[Verdict]:
+    """Hold that the backend mp reaches other nodes through --nnodes only."""
+    serving = subject.serving
+    needed, count = values.tensor(serving) * values.pipeline(serving), serving.gpu.count
+    alone = serving.arguments.get("distributed-executor-backend") == "mp" and "nnodes" not in serving.arguments
+    if serving.words and alone and count and (serving.nodes or 1) > 1 and needed > count:
+        problem = f"{needed} GPUs are on several nodes of {count}, mp starts processes on its own"
+        yield refuse("nnodes", "--distributed-executor-backend", problem, "add --nnodes and --node-rank, or write ray")
 
 
 def _layout(serving: Serving, card: ModelCard) -> Layout:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.serving import Host, Version
-from pulumi_plinth.check.serving_rules.releases import VISIBLE_BY_NUMBER, release
+from pulumi_plinth.check.serving_rules.releases import AMD64_ONLY, VISIBLE_BY_NUMBER, release
 from pulumi_plinth.check.subject import Subject
 
 DRIVER_CUDA: Mapping[int, Version] = {
@@ -16,6 +16,7 @@ DRIVER_CUDA: Mapping[int, Version] = {
 }  # fmt: skip
 """Branch of the driver -> newest CUDA it serves (CUDA's release notes)."""
 
+OFFICIAL = "vllm/vllm-openai:"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ARM_GPUS = ("gb200", "gb300", "gh200")
 """GPUs that come with Arm processors."""
@@ -43,6 +44,21 @@ def processor(subject: Subject) -> Iterator[Verdict]:
     if host and built and host not in built:
         problem = f"the image is built for {', '.join(built)}, the host is {host}"
         yield refuse("image-architecture", "image", problem, f"take an image with a linux/{host} build")
+
+
+def published(subject: Subject) -> Iterator[Verdict]:
+    """Hold that the first official images were built for amd64 only."""
+    serving = subject.serving
+    name, image = (serving.gpu.name or "").lower(), serving.image or ""
+    arm = serving.host.architecture == "arm64" or any(known in name for known in ARM_GPUS)
+    if (
+        arm
+        and image.startswith(OFFICIAL)
+        and AMD64_ONLY.holds(serving.version)
+        and not serving.image_facts.architectures
+    ):
+        problem = f"{image} was built for amd64 only, the host is arm64"
+        yield refuse("image-architecture", "image", problem, "take a newer release")
 
 
 def visible(subject: Subject) -> Iterator[Verdict]:

@@ -24,6 +24,9 @@ TIGHT = 0.75
 on two GPUs of 48 did not start (vllm-project/vllm#4429)."""
 
 FULL = 0.98
+SWAP_SHARE = 0.7
+"""Share of host memory above which swap space is refused (vLLM, CacheConfig)."""
+
 LEAST_BESIDE = round(1.2 * GIB)
 """CUDA's context and the smallest activations and cache: below that no engine starts."""
 
@@ -95,9 +98,11 @@ def other_release(subject: Subject) -> Iterator[Verdict]:
 
 def share_is_a_share(subject: Subject) -> Iterator[Verdict]:
     """Hold that the engine takes a share above 0 and up to 1, and that 1 leaves nothing for what comes late."""
-    share = values.fraction(subject.serving, "gpu-memory-utilization")
-    path = "--gpu-memory-utilization"
-    if share is not None and not 0 < share <= 1:
+    share, path = values.fraction(subject.serving, "gpu-memory-utilization"), "--gpu-memory-utilization"
+    text = subject.serving.arguments.get("gpu-memory-utilization")
+    if text and share is None:
+        yield refuse("utilization", path, f"'{text}' is no number", "write 0.9 for nine tenths of each GPU")
+    elif share is not None and not 0 < share <= 1:
         yield refuse("utilization", path, f"{share:g} is no share", "write 0.9 for nine tenths of each GPU")
     elif share is not None and share >= FULL:
         problem = f"{share:g} leaves nothing for NCCL, graphs and other processes"
@@ -136,6 +141,16 @@ def states(subject: Subject) -> Iterator[Verdict]:
     if found and requests and requests > found:
         problem = f"{requests} requests need a state each, the cache holds {found}"
         yield refuse("state-cache", "--max-num-seqs", problem, f"write at most {found}")
+
+
+def swap(subject: Subject) -> Iterator[Verdict]:
+    """Hold that swap space, given for each GPU, is host memory that must be there."""
+    serving, host = subject.serving, subject.place.node.memory_bytes
+    each = values.fraction(serving, "swap-space")
+    taken = (each or 0.0) * GIB * values.tensor(serving)
+    if host and taken > SWAP_SHARE * host:
+        problem = f"{each:g} GiB of swap on each of {values.tensor(serving)} GPUs are {human_gib(taken)} of host memory"
+        yield refuse("swap-space", "--swap-space", f"{problem}, {human_gib(host)} are there", "write less, or 0")
 
 
 def _memory(serving: Serving) -> int:

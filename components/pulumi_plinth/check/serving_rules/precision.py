@@ -23,7 +23,6 @@ from pulumi_plinth.fit.capability import (
     oldest,
 )
 
-FP8_CACHES = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc")
 FLOAT16_KERNELS = ("awq", "gptq")
 MADE_BEFORE = ("awq", "gptq", "compressed-tensors", "modelopt", "mxfp4", "quark")
 """Methods that a checkpoint is made with; others are applied while it is loaded."""
@@ -110,9 +109,11 @@ def method_generation(subject: Subject) -> Iterator[Verdict]:
     """Hold that a quantization method needs a generation, by release."""
     found, version = values.capability(subject.serving), subject.serving.version
     asked = values.method(subject)
-    for name, span, least in METHODS:
-        if found and asked == name and found < least and span.holds(version, unknown=span.last is None):
-            problem = f"{name} needs capability {_dotted(least)}, this GPU has {_dotted(found)}"
+    rows = [(span, least) for name, span, least in METHODS if name == asked]
+    for span, least in rows:
+        sure = len(rows) == 1 or span.last is None
+        if found and found < least and span.holds(version, unknown=sure):
+            problem = f"{asked} needs capability {_dotted(least)}, this GPU has {_dotted(found)}"
             yield refuse("quantization", "--quantization", problem, "take a newer GPU or another format")
 
 

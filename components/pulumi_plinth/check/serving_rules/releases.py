@@ -43,6 +43,9 @@ FP8_BLOCKS_NATIVE = Span(last=(0, 8))
 ONLINE_BLOCKS_UNPADDED = Span(last=(0, 31))
 """Per-block fp8 made at load did not pad experts (vllm-project/vllm#44763); 0.32 does."""
 
+AMD64_ONLY = Span(last=(0, 8))
+"""vllm/vllm-openai had no arm64 build."""
+
 VISIBLE_BY_NUMBER = Span(last=(0, 31))
 """CUDA_VISIBLE_DEVICES had to be numbers (vllm-project/vllm#41848); 0.32 looks identifiers up."""
 
@@ -57,6 +60,9 @@ DYNAMIC_ROPE_IGNORED = Span(last=(0, 2))
 
 GGUF_SHARDS_WRONG = Span(last=(0, 5))
 """GGUF over several GPUs answered garbage (vllm-project/vllm#7880, seen on 0.5.5)."""
+
+GGUF_IN_TREE = Span(last=(0, 31))
+"""Releases with a loader for GGUF; 0.32 leaves it to a plug-in (its list of load formats)."""
 
 GGUF_COLON_UNKNOWN = Span(last=(0, 11))
 """repository:quantization was not split (vllm-project/vllm#29137)."""
