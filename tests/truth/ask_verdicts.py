@@ -2,7 +2,8 @@
 
 Reads a JSON list of {config, words, adapter}; writes null where vLLM accepts, else [stage, what it says]. Stages are
 those of its API server, in order: the words are parsed and checked, parsers looked up, the configuration made, the
-loader chosen, the first rank's share of the model built on the meta device, the adapter held against the limits.
+loader chosen, the first rank's share of the model built on the meta device, kernels for groups and the adapter's rank
+looked at.
 """
 
 import contextlib
@@ -12,9 +13,13 @@ import tempfile
 from pathlib import Path
 
 from engine_side import answer_each, build
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
 from vllm.lora.peft_helper import PEFTHelper
+from vllm.model_executor.layers.linear import LinearBase, UnquantizedLinearMethod
+from vllm.model_executor.layers.quantization.utils.marlin_utils import check_marlin_supports_layer
 from vllm.model_executor.model_loader import get_model_loader
 from vllm.reasoning import ReasoningParserManager
 from vllm.tool_parsers import ToolParserManager
@@ -35,7 +40,7 @@ class Stages:
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said):
-                words = ["--model", str(self.folder), "--skip-tokenizer-init", "--enforce-eager", *self.case["words"]]
+                words = ["--model", str(self.folder), "--enforce-eager", *self.case["words"]]
                 self.args = PARSER.parse_args(words)
         except SystemExit as error:
             raise ValueError(said.getvalue().strip().splitlines()[-1]) from error
@@ -59,7 +64,15 @@ class Stages:
 
     def model(self):
         """Build the first rank's share."""
-        build(self.config)
+        self.built = build(self.config)
+
+    def kernels(self):
+        """Ask of four-bit layers what the CUDA build asks; the CPU build does not."""
+        group = getattr(self.config.quant_config, "group_size", None)
+        for name, layer in self.built.named_modules():
+            quantised = isinstance(layer, LinearBase) and not isinstance(layer.quant_method, UnquantizedLinearMethod)
+            if group and quantised and not check_marlin_supports_layer(layer, group, allow_tile_padding=True):
+                raise ValueError(f"{name}: no kernel for {layer.input_size_per_partition} inputs in groups of {group}")
 
     def adapter(self):
         """Hold the adapter against the limits."""
@@ -73,14 +86,22 @@ def verdict(case):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "config.json").write_text(json.dumps(case["config"]))
+        write_tokenizer(folder)
         write_adapter(folder / "adapter", case["adapter"])
         stages = Stages(folder, case)
-        for stage in ("arguments", "parsers", "configuration", "loader", "model", "adapter"):
+        for stage in ("arguments", "parsers", "configuration", "loader", "model", "kernels", "adapter"):
             try:
                 getattr(stages, stage)()
             except Exception as error:  # noqa: BLE001 whatever it is, it is the engine's answer
                 return [stage, f"{type(error).__name__}: {error}"[:500]]
     return None
+
+
+def write_tokenizer(folder):
+    """Write one that knows the words that parsers look for."""
+    words = {word: number for number, word in enumerate(("<unk>", "<think>", "</think>", "yes", "no"))}
+    Tokenizer(WordLevel(words, "<unk>")).save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
 
 
 def write_adapter(folder, rank):

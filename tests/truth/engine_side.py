@@ -20,9 +20,16 @@ os.environ |= {
 import torch
 from vllm.config import set_current_vllm_config
 from vllm.distributed import parallel_state
+from vllm.model_executor.layers.fused_moe.expert_map_manager import ExpertMapManager
 from vllm.model_executor.model_loader.utils import initialize_model
 from vllm.utils.network_utils import get_file_store_init_method
 from vllm.utils.torch_utils import set_default_torch_dtype
+
+# Only a line of the log: the map is looked through, and on the meta device it has no values.
+ExpertMapManager.get_compressed_map_string = lambda _self: ""
+
+# Kernels for fp8 blocks want this set of instructions; whether shapes are legal does not depend on it.
+torch.cpu._is_amx_tile_supported = lambda: True
 
 
 class Rank:

@@ -27,7 +27,12 @@ DEEPSEEK = {
     "qk_nope_head_dim": 128, "v_head_dim": 128, "q_lora_rank": None, "topk_method": "greedy",
     "max_position_embeddings": 2048, "tie_word_embeddings": False, "hidden_act": "silu",
 }  # fmt: skip
+MAMBA = {
+    "model_type": "mamba2", "architectures": ["Mamba2ForCausalLM"], "hidden_size": 128, "state_size": 16, "expand": 2,
+    "num_heads": 8, "head_dim": 32, "num_hidden_layers": 4, "vocab_size": 512, "n_groups": 1, "dtype": "bfloat16",
+}  # fmt: skip
 GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}
+AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"}
 FP8 = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [128, 128]}
 
 
@@ -84,11 +89,17 @@ PAIRS = (
          tensor(4, "--enable-expert-parallel", intermediate_size=770), "intermediate", MIXTRAL),
     Pair("experts of a model without", tensor(2, "--enable-expert-parallel"), tensor(2), "experts"),
     Pair("blocks of fp8 in a shard", tensor(4, quantization_config=FP8), tensor(2, quantization_config=FP8),
-         "quantization-groups"),
+         "quantization-groups", LLAMA | {"head_dim": 128}),
+    Pair("blocks of fp8 in the heads of a shard", tensor(4, quantization_config=FP8),
+         tensor(2, quantization_config=FP8), "quantization-groups",
+         LLAMA | {"head_dim": 64, "intermediate_size": 1024}),
     Pair("groups of gptq in a shard", tensor(4, quantization_config=GPTQ), tensor(2, quantization_config=GPTQ),
-         "quantization-groups"),
-    Pair("stages of a class that has none", Side("--pipeline-parallel-size 2"), Side(), "pipeline-support",
-         LLAMA | {"model_type": "zamba2", "architectures": ["Zamba2ForCausalLM"]}),
+         "quantization-groups", LLAMA | {"head_dim": 128}),
+    Pair("groups of awq in the heads of a shard", tensor(2, quantization_config=AWQ),
+         tensor(1, quantization_config=AWQ), "quantization-groups",
+         LLAMA | {"hidden_size": 896, "num_attention_heads": 14, "num_key_value_heads": 2, "head_dim": 64,
+                  "intermediate_size": 4864}),
+    Pair("stages of a class that has none", Side("--pipeline-parallel-size 2"), Side(), "pipeline-support", MAMBA),
     # Lengths
     Pair("context", length(4097), length(4096), "context"),
     Pair("context beside a window", length(4097), length(4096), "context", GEMMA2),
@@ -131,6 +142,9 @@ PAIRS = (
 )  # fmt: skip
 
 UNRULED = (
+    Pair("a window in some layers of qwen 2", Side(config={"max_window_layers": 2}),
+         Side(config={"max_window_layers": 4}), "window", LLAMA | {"model_type": "qwen2",
+         "architectures": ["Qwen2ForCausalLM"], "use_sliding_window": True, "sliding_window": 512}),
     Pair("nodes without GPUs to share", Side("--nnodes 2"), Side("--nnodes 2 --tensor-parallel-size 2"), "nnodes"),
     Pair("context of nothing", length(0), length(1), "--max-model-len"),
     Pair("executor", Side("--distributed-executor-backend slurm"), Side("--distributed-executor-backend mp"),

@@ -9,8 +9,6 @@ from plinth_runtime.weights.inspect import inspect_folder
 from pulumi_plinth.fit.memory import HostServing, engine_memory, host_cache
 from pulumi_plinth.quantities import GIB
 
-CLOSE = 0.01
-
 
 @pytest.fixture(scope="session")
 def started(ask, tmp_path_factory):
@@ -51,7 +49,7 @@ def planned(card, asked):
     [pytest.param(tiny, id=tiny.name, marks=[pytest.mark.exhaustive] if tiny.exhaustive else []) for tiny in MODELS],
 )
 def test_the_engine_finds_what_was_planned(tiny, started, tell):
-    """Tokens within one percent, context and stored bytes to the last one."""
+    """Tokens of cache, context and stored bytes, to the last one."""
     folder, stored, seen = started(tiny)
     card = inspect_folder(Path(folder))
     tokens, longest = planned(card, tiny.asked)
@@ -62,5 +60,4 @@ def test_the_engine_finds_what_was_planned(tiny, started, tell):
         f"{seen['kv_tokens']:,} tokens; {seen['max_model_len']:,}; {stored:,} B",
         seen["dtype"].removeprefix("torch."),
     )
-    assert seen["kv_tokens"] == pytest.approx(tokens, rel=CLOSE)
-    assert (longest, card.weight_bytes) == (seen["max_model_len"], stored)
+    assert (tokens, longest, card.weight_bytes) == (seen["kv_tokens"], seen["max_model_len"], stored)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plinth_runtime.contract.card import ModelCard
-from pulumi_plinth.fit.kv import BLOCK_TOKENS, HOST_BLOCK_TOKENS, Cache, Rows, cache_of, element_bytes
+from pulumi_plinth.fit.kv import BLOCK_TOKENS, HOST_BLOCK_TOKENS, Cache, Rows, cache_of, element_bytes, groups_of
 from pulumi_plinth.fit.overhead import FLOAT, LOGIT_COPIES, widest_layer
 from pulumi_plinth.fit.plan import Fitted
 from pulumi_plinth.fit.sizing import SMALL_BATCH, UNBOUNDED_CONTEXT, Sizer
-from pulumi_plinth.fit.weights import padded_vocabulary, parts_of, stage_parts
+from pulumi_plinth.fit.weights import expert_layers, padded_vocabulary, parts_of, stage_parts
 from pulumi_plinth.quantities import GIB, human_bytes, human_gib
 
 ENGINE_OVERHEAD_BYTES = int(2.3 * GIB)
@@ -105,17 +105,22 @@ def _host_weights(card: ModelCard, dtype: str) -> tuple[int, str]:
 def _token_formula(card: ModelCard, cache: Cache) -> str:
     if not cache.token_bytes:
         return "no cache is kept"
-    if len(card.attention) > 1 or card.mla is not None:
+    if len(groups_of(card)) > 1 or card.mla is not None:
         groups = " + ".join(f"{group.layers} {group.kind}" for group in card.attention)
         return f"{groups} layers, {cache.token_bytes} B a token while no window is full"
-    element = cache.token_bytes // (2 * card.layers * card.kv_heads * card.head_dim)
-    each = f"{card.kv_heads} kv heads x {card.head_dim} x {element} B"
-    return f"2 x {card.layers} layers x {each} = {cache.token_bytes} B a token"
+    (group,) = groups_of(card)
+    heads = max(group.kv_heads, 1)
+    element = cache.token_bytes // (2 * group.layers * heads * group.head_dim)
+    each = f"{heads} kv heads x {group.head_dim} x {element} B"
+    return f"2 x {group.layers} layers x {each} = {cache.token_bytes} B a token"
 
 
 def _weight_lines(sizer: Sizer, fitted: Fitted) -> Iterator[MemoryLine]:
     layout, stage, whole = fitted.layout, fitted.need.stage, sizer.parts
-    share = f" x {stage.layers}/{stage.of} layers" if layout.pipeline > 1 else ""
+    share, mixed = (
+        f" x {own}/{of} layers" if layout.pipeline > 1 else ""
+        for own, of in ((stage.layers, stage.of), expert_layers(sizer.card, stage))
+    )
     heads = sizer.card.kv_heads
     copies = f"{max(heads // layout.tensor, 1)} of {heads} KV heads on each GPU"
     experts = f"/ {layout.expert} GPUs, whole experts" if layout.expert > 1 else f"/ TP {layout.tensor}"
@@ -123,7 +128,7 @@ def _weight_lines(sizer: Sizer, fitted: Fitted) -> Iterator[MemoryLine]:
         "embedding": f"{sizer.card.vocabulary} x {sizer.card.hidden_size} x 2 B / TP {layout.tensor}",
         "head": f"{human_gib(whole.head)} / TP {layout.tensor}",
         "vision": f"{human_gib(whole.vision)} / TP {layout.tensor}",
-        "experts": f"{human_gib(whole.experts)} {experts}{share}",
+        "experts": f"{human_gib(whole.experts)} {experts}{mixed}",
         "key and value projections": f"{human_gib(whole.key_value)}, {copies}{share}",
         "replicated": f"{human_gib(whole.replicated)} on every GPU{share}: norms, routers, latent projections",
         "layers": f"{human_gib(whole.sharded)} / TP {layout.tensor}{share}; {whole.note}",

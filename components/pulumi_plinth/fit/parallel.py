@@ -23,6 +23,9 @@ FP8_BLOCK = 128
 PADDED_METHODS = frozenset({"mxfp4", "bitsandbytes", "gguf"})
 """Methods whose shards the engine pads or packs freely, so groups need not divide."""
 
+ATTENTION_METHODS = frozenset({"fp8", "gptq", "awq", "auto_gptq", "auto_awq"})
+"""Methods whose checkpoints quantise the attention's projections too; others name exceptions that no card carries."""
+
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
@@ -78,8 +81,8 @@ def tensor_misfits(card: ModelCard, tensor: int, *, split_experts: bool) -> Iter
         if size % tensor:
             yield _indivisible("intermediate", name, size, tensor)
         elif (group := _group(card)) and tensor > 1 and size // tensor % group:
-            problem = f"{size} / {tensor} = {size // tensor} ({name}) is no multiple of the quantization's {group}"
-            yield Misfit("quantization-groups", problem, "write a smaller tensor-parallel size")
+            yield _cut_group(name, size, tensor, group)
+    yield from _attention_misfits(card, tensor)
 
 
 def nodes_needed(layout: Layout, gpus_per_node: int) -> int:
@@ -127,6 +130,21 @@ def _sliced(card: ModelCard, *, split_experts: bool) -> Iterator[tuple[str, int]
         yield "intermediate size", card.intermediate_size
     if experts and experts.intermediate_size and split_experts:
         yield "experts' intermediate size", experts.intermediate_size
+
+
+def _attention_misfits(card: ModelCard, tensor: int) -> Iterator[Misfit]:
+    """Yield the attention's last projection where its input is cut inside a group; other sides may be uneven."""
+    group, method = _group(card), card.quantization.method if card.quantization else ""
+    if not group or tensor == 1 or method not in ATTENTION_METHODS or card.attention_heads % tensor:
+        return
+    size = card.attention_heads * (card.mla.v_head_dim if card.mla else card.head_dim)
+    if size // tensor % group:
+        yield _cut_group(f"output of {card.attention_heads} heads", size, tensor, group)
+
+
+def _cut_group(name: str, size: int, tensor: int, group: int) -> Misfit:
+    problem = f"{size} / {tensor} = {size // tensor} ({name}) is no multiple of the quantization's {group}"
+    return Misfit("quantization-groups", problem, "write a smaller tensor-parallel size")
 
 
 def _group(card: ModelCard) -> int | None:

@@ -86,12 +86,13 @@ def stage_bytes(card: ModelCard, parts: Parts, layout: Layout, stage: Stage) -> 
 def stage_parts(card: ModelCard, parts: Parts, layout: Layout, stage: Stage) -> dict[str, int]:
     """Bytes of each part of the weights on each GPU of one stage; tied tables stand on the first and last stage."""
     tensor, own, of = layout.tensor, stage.layers, max(stage.of, 1)
+    mixed, all_mixed = expert_layers(card, stage)
     heads = card.kv_heads or 1
     return {
         "embedding": -(-parts.embedding // tensor) if stage.first or (stage.last and not parts.head) else 0,
         "head": -(-parts.head // tensor) if stage.last else 0,
         "vision": -(-parts.vision // tensor) if stage.first else 0,
-        "experts": -(-expert_bytes(card, parts, layout) * own // of),
+        "experts": -(-expert_bytes(card, parts, layout) * mixed // all_mixed),
         "key and value projections": -(-parts.key_value * max(heads // tensor, 1) * own // (heads * of)),
         "replicated": -(-parts.replicated * own // of),
         "layers": -(-parts.sharded * own // (tensor * of)),
@@ -103,6 +104,14 @@ def expert_bytes(card: ModelCard, parts: Parts, layout: Layout) -> int:
     if layout.expert > 1 and card.experts:
         return parts.experts * -(-card.experts.count // layout.expert) // card.experts.count
     return -(-parts.experts // layout.tensor)
+
+
+def expert_layers(card: ModelCard, stage: Stage) -> tuple[int, int]:
+    """Layers with experts on a stage, and in all; leading dense layers stand on the first stage."""
+    if stage.layers == stage.of:
+        return 1, 1
+    dense = card.experts.dense_layers if card.experts else 0
+    return max(stage.layers - (dense if stage.first else 0), 0), max(stage.of - dense, 1)
 
 
 def padded_vocabulary(card: ModelCard) -> int:
