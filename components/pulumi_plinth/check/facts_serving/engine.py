@@ -36,6 +36,8 @@ SPELLINGS: Mapping[str, str] = {
     "revision": "revision|model_revision|git_ref",
     "disable-chunked-mm-input": "disable_chunked_mm_input",
     "block-size": "block_size",
+    "swap-space": "swap_space(_gb|_gib)?",
+    "lora-extra-vocab-size": "lora_extra_vocab_size",
 }  # fmt: skip
 """Flag -> how people spell the key, as a pattern over keys in one spelling."""
 

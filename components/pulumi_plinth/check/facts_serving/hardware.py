@@ -57,19 +57,19 @@ def read_gpu(facts: Facts, known: Known) -> Gpu:
     """Read the GPU: what the shape has, then what is stated."""
     shape = _shape(facts, known)
     gpu = _of_shape(shape) if shape else Gpu()
-    texts = [
-        facts.text(pattern) for pattern in (GPU_KEYS, LABEL_KEYS, "partition|mig(_profile)?|gpu_resource|resource")
-    ]
-    slices = [f"mig {key.replace('_', ' ')}" for key, _ in facts.each("(.+_)?nvidia_com_mig_.+")]
-    said = " ".join(text for text in (*texts, *slices) if text)
+    texts = (facts.text(pattern) for pattern in (GPU_KEYS, LABEL_KEYS, "partition|mig(_profile)?"))
+    said = " ".join(text for text in texts if text)
+    resource = facts.text("(gpu_)?resource(_name)?") or ""
+    sliced = "/mig-" in resource or facts.has("(.+_)?nvidia_com_mig_.+")
     named = gpu_of(said)
+    count = _count(facts, said)
     gpu = replace(
         gpu,
         name=named.name or gpu.name,
         capability=named.capability or gpu.capability,
         memory_bytes=named.memory_bytes or gpu.memory_bytes,
-        count=_count(facts, said) if _count(facts, said) is not None else gpu.count,
-        mig=named.mig,
+        count=gpu.count if count is None else count,
+        mig=named.mig or sliced,
     )
     return _stated(facts, gpu)
 
@@ -81,7 +81,7 @@ def gpu_of(text: str) -> Gpu:
     slice_ = re.search(r"\d+g[. ](\d+)gb", lower)
     mig = bool(slice_) or re.search(r"\bmig\b", lower) is not None
     size = re.search(r"(?<![\d.])(\d{1,3}(?:\.\d+)?)\s*gi?b\b", lower)
-    if family is None and not size:
+    if family is None and not size and not slice_:
         return Gpu(mig=mig)
     sold = GPUS[family][0] if family else ()
     gib = float(slice_[1]) if slice_ else float(size[1]) if size else float(max(sold))

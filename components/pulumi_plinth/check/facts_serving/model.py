@@ -89,7 +89,7 @@ def _config(facts: Facts, serving: Serving) -> dict[str, Any]:
 def _ropes(facts: Facts) -> Any:
     """Return rope scaling as one value, also where type and factor are facts of their own; None where nobody speaks."""
     found = facts.find("(config_|text_config_)?rope_(scaling|parameters)|yarn|rope")
-    kind, factor = facts.text("rope_(scaling_)?type"), facts.number("(rope_|yarn_)(scaling_)?factor")
+    kind, factor = facts.text("rope_(scaling_)?type"), facts.number("(rope_|yarn_)?(scaling_)?factor")
     if found and not (isinstance(found[1], str) and factor):
         return found[1]
     if not kind and not factor:

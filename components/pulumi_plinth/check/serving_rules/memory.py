@@ -23,6 +23,9 @@ TIGHT = 0.75
 """Weights above this share of the budget leave too little for a long prefill, graphs and the sampler's warm-up: 66.6 GB
 on two GPUs of 48 did not start (vllm-project/vllm#4429)."""
 
+PREFILL_BYTES = 16 * GIB
+"""With so much beside the weights a long prefill has room whatever the share."""
+
 FULL = 0.98
 SWAP_SHARE = 0.7
 """Share of host memory above which swap space is refused (vLLM, CacheConfig)."""
@@ -67,11 +70,13 @@ def context_fits(subject: Subject) -> Iterator[Verdict]:
 
 
 def weights_leave_room(subject: Subject) -> Iterator[Verdict]:
-    """Hold that weights that fill most of the budget leave the profile run too little."""
+    """Hold that weights which fill most of the budget may leave too little, where a model's geometry is not known."""
     serving = subject.serving
     budget, weights = _budget(serving), _weights(serving)
     each = weights / values.gpus_used(serving) - values.offloaded(serving)
-    if budget and weights and TIGHT * budget < each <= budget - LEAST_BESIDE:
+    derived = serving.card is not None and _complete(serving.card)
+    tight = TIGHT * budget < each <= budget - LEAST_BESIDE and budget - each < PREFILL_BYTES
+    if budget and weights and tight and not derived:
         share = each / budget
         problem = f"weights take {share:.0%} of the {human_gib(budget)} that each GPU offers"
         remedy = "bound --max-num-seqs, --max-num-batched-tokens and --max-model-len, or take larger GPUs"
