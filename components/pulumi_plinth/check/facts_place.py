@@ -19,9 +19,12 @@ from pulumi_plinth.check.facts_place_storage import (
 from pulumi_plinth.check.facts_place_words import Facts, number_of, words_of
 from pulumi_plinth.check.place import GpuChoice, Place, Scaling, Traffic
 
-NOT_ENGINE_PORTS = r"(master|host|metrics?|management|nccl|rpc|ray|dashboard|coordinator|kv|zmq|node|proxy|gateway)"
 ENGINE_PORTS = r"(engine|server|vllm|listen|serving|app|args?)_port|port"
-REACHING_PORTS = r"(?!{skip}|engine|server_p|vllm|listen|serving_p|app_p|args?_p).+_port"
+REACHING_PORTS = (
+    "(readiness|liveness|startup|health|target|container|route|backend|upstream)?_?(probe_)?(target_|container_)?port"
+)
+SERVICE_PORT = "(service|svc)_port"
+"""Counts only where no target port is named: then a Service forwards to its own."""
 SCALERS = (
     "(hpa|keda)(_target)?|scale_on|(hpa_|keda_|scaling_|scaler_|autoscal(er|ing)_)?(metrics?(_name)?|query|triggers?)"
 )
@@ -89,7 +92,8 @@ def _profile(facts: Facts, named: str | None) -> str | None:
 def _traffic(facts: Facts) -> Traffic:
     engine = facts.number(ENGINE_PORTS)
     others = []
-    for key, value in facts.each(REACHING_PORTS.format(skip=NOT_ENGINE_PORTS)):
+    reaching = REACHING_PORTS if facts.has(".*target_port") else f"{REACHING_PORTS}|{SERVICE_PORT}"
+    for key, value in facts.each(f"(?!port$)({reaching})"):
         number = number_of(value, min)
         if number:
             others.append((key.removesuffix("_port").replace("_", " "), int(number)))

@@ -33,7 +33,7 @@ def read_node(facts: Facts) -> Node:
         labels=pairs_of(labels[1]) if labels else None,
         gpu_label=facts.text("(node_)(gpu_)?label|gpu_(label|product)|gpu_product_label"),
         gpu_sought=facts.text("requested(_gpu|_accelerator)?|(gpu|accelerator)_(requested|wanted|asked)|accelerators?"),
-        spare_gpus=facts.number("(spare|free|idle|unused)_gpus?"),
+        spare_gpus=facts.number("(spare|free|idle|unused)(_gpus?|_capacity|_nodes)?"),
         gpus=facts.number("(gpus?|gpu_count)_(on|per|in)(_a|_the|_each)?_node|node_gpus?|gpus_per_host"),
         allocatable_gpus=allocatable,
         taints=_taints(facts, "(node_|gpu_)?taints?(_on_node)?"),
@@ -99,6 +99,8 @@ def read_pool(facts: Facts) -> Pool:
         vnics=facts.number("vnics|vnic_(count|limit)|max_vnics"),
         flexible_size=facts.flag("(node_)?shape_config|ocpus|node_shape_config_ocpus"),
         changed_field=_changed(facts),
+        provider_release=facts.version("provider(_version|_release)?"),
+        cycled=facts.flag("rotation|rotated?|(node_)?cycl(ing|ed)(_enabled)?"),
         provider_below=facts.version("provider_(below|before|older_than)"),
         cluster_type=facts.text("cluster_type|cluster_kind"),
         features=_features(facts),
@@ -112,9 +114,8 @@ def read_pulls(facts: Facts) -> Pulls:
     """Read what a node pulls at once."""
     return Pulls(
         count=facts.number("parallel_(image_)?pulls|(concurrent|simultaneous)_(image_)?pulls", max),
-        image_bytes=facts.size(
-            "image(_size)?(_g[bi]b?)?_compressed|image_size(_g[bi]b?|_bytes)?|image_g[bi]b?|compressed_.*"
-        ),
+        image_bytes=facts.size("image(_size)?(_g[bi]b?)?_compressed|compressed_.*|image_compressed.*"),
+        unpacked_bytes=facts.size("(unpacked_|uncompressed_)?image(_size)?(_unpacked)?(_g[bi]b?|_bytes)"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -37,6 +38,7 @@ def read_pod(facts: Facts) -> Pod:
         tolerations=_tolerations(facts),
         node_selector=_selector(facts),
         host_network=facts.flag("(pod_)?host_?network"),
+        host_ipc=facts.flag("(pod_)?host_?ipc|ipc"),
         host_ports=tuple(int(port) for port in (facts.number("host_?ports?"),) if port),
         runtime_class_exists=facts.flag("runtime_class_(exists|present|installed)"),
         runtime_class=facts.text("(pod_)?runtime_class(_name)?"),
@@ -194,7 +196,10 @@ def _probe(facts: Facts, name: str) -> Probe | None:
     budget = facts.seconds(f"{name}_budget(_seconds|_s|_min|_minutes)?|{BUDGETS}") if name[0] == "s" else None
     if budget is not None and not given:
         return Probe(period_seconds=1, failures=budget, path=path)
-    return Probe(path=path, **given) if given or path or facts.flag(name) else None  # type: ignore[arg-type]
+    if given:
+        return Probe(path=path, **given)  # type: ignore[arg-type]
+    unknown = 3.0 if said == "default" else math.inf
+    return Probe(path=path, failures=unknown) if path or facts.flag(name) else None
 
 
 def _inside(text: str, field: str) -> float | None:

@@ -10,6 +10,12 @@ from pulumi_plinth.check.place_storage import Access, Bucket, Claim, Download, R
 FORMATS = {
     "safetensors": r"safetensors", "bin": r"\.bin\b|pytorch|\bbin\b|pickle", "gguf": r"gguf", "pt": r"\.pth?\b",
 }  # fmt: skip
+SENDS_CHECKSUMS = {
+    "boto": (1, 36), "aws-cli": (2, 23), "aws cli": (2, 23), "aws-sdk-js": (3, 729), "client-s3": (3, 729),
+    "aws-sdk-java": (2, 30), "aws-sdk-go": (1, 73),
+}  # fmt: skip
+"""First releases of AWS's libraries that send checksums in chunks unless told otherwise (AWS: data integrity)."""
+
 MODES = {"rwo": "ReadWriteOnce", "rox": "ReadOnlyMany", "rwx": "ReadWriteMany", "rwop": "ReadWriteOncePod"}
 SIZES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([MBT])?\s*(?:to|-|\.\.)\s*(\d+(?:\.\d+)?)\s*([MBT])\b.*", re.IGNORECASE)
 SIZE_UNITS = {"M": 1e6, "B": 1e9, "T": 1e12}
@@ -68,6 +74,7 @@ def read_claim(facts: Facts) -> Claim:
         modes=tuple(MODES.get(mode.strip().lower(), mode.strip()) for word in modes for mode in word.split(",")),
         users=users or facts.number("replicas|replica_count", max),
         same_node=None if affinity is None else not is_absent(affinity[1]),
+        class_exists=facts.flag("storage_class_exists"),
         default_class=facts.flag("default_storage_class"),
         domain=facts.text("(volume|claim|pv|disk)_(ad|availability_domain|zone)"),
         storage_class=facts.text("storage_class(_name)?"),
@@ -91,6 +98,8 @@ def read_bucket(facts: Facts) -> Bucket:
         endpoint_region=home if re.fullmatch(r"[a-z]+(-[a-z]+)+-\d", home) else None,
         home=None if not home else not re.search(r"\b(not|outside|other|another)\b", home),
         client_region=region,
+        restored=facts.flag("restored"),
+        checksums=_checksums(facts),
         operation=facts.text("operation|action") or _operation(facts),
         api=facts.text("(bucket_|storage_)?(api|protocol)"),
         service_policy=None if policy is None else not _missing(policy[1]),
@@ -136,6 +145,18 @@ def _download_seconds(facts: Facts) -> float | None:
         f"(observed|actual|measured)_(start|load|startup|ready|download)(_time)?{units}|time_to_ready{units}",
         max,
     )
+
+
+def _checksums(facts: Facts) -> bool | None:
+    said = facts.raw("(aws_)?(request_)?checksums?(_calculation|_mode|_option)?").lower()
+    if re.search(r"when.required|\boff\b|disabled|none|false", said):
+        return False
+    sdk = facts.raw("(aws_|s3_)?(sdk|client|library|cli)(_version)?").lower()
+    release = version_of(sdk)
+    known = next((first for name, first in SENDS_CHECKSUMS.items() if name in sdk), None)
+    if known and release:
+        return release >= known
+    return True if re.search(r"when.supported|default|\bon\b|crc|true", said) else None
 
 
 def _operation(facts: Facts) -> str | None:

@@ -213,6 +213,8 @@ def _taint(item: Mapping[str, Any]) -> Taint:
 
 
 def _taint_of_text(text: str) -> Taint:
+    if re.match(r"(operator\W+)?exists\b|(all|any|every)\b", text, re.IGNORECASE):
+        return Taint("", exists=True)
     body, _, effect = text.partition(":")
     key, equals, value = body.partition("=")
     return Taint((key.split() or [""])[0], value.strip(), effect.split(" ")[0], exists=not equals)

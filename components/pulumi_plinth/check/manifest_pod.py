@@ -76,6 +76,7 @@ def read_pod(part: Part, model: str | None) -> Pod:
         tolerations=taints_of(entries(spec, "tolerations")),
         node_selector={key: str(value) for key, value in mapping(spec, "nodeSelector").items()},
         host_network=flag(spec, "hostNetwork") or False,
+        host_ipc=flag(spec, "hostIPC"),
         host_ports=tuple(int(port) for item in entries(part.server, "ports") if (port := amount(item, "hostPort"))),
         runtime_class=runtime or "",
         grace_seconds=amount(spec, "terminationGracePeriodSeconds") or DEFAULT_GRACE_SECONDS,

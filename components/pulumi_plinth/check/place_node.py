@@ -50,6 +50,8 @@ class Pulls:
     """Where people give a range, its upper end."""
     image_bytes: float | None = None
     """One image as compressed in the registry."""
+    unpacked_bytes: float | None = None
+    """One image on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,9 @@ class Pool:
     """Network cards of a node."""
     changed_field: str | None = None
     """The field that an update of an existing pool changes."""
+    provider_release: tuple[int, ...] | None = None
+    cycled: bool | None = None
+    """True: nodes are replaced after the change."""
     provider_below: tuple[int, ...] | None = None
     """The deploying provider's release is below this one."""
     cluster_type: str | None = None

@@ -129,6 +129,7 @@ class Pod:
     node_selector: Mapping[str, str] | None = None
     host_network: bool | None = None
     host_ports: tuple[int, ...] = ()
+    host_ipc: bool | None = None
     runtime_class: str | None = None
     """Name of the RuntimeClass; '' where it is known that none is set."""
     runtime_class_exists: bool | None = None

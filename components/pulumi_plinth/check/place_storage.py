@@ -53,6 +53,7 @@ class Claim:
     same_node: bool | None = None
     """Whether an affinity keeps them on one node."""
     storage_class: str | None = None
+    class_exists: bool | None = None
     default_class: bool | None = None
     """False: the cluster is known to have no default class."""
     domain: str | None = None
@@ -65,6 +66,7 @@ class Bucket:
     """Object storage behind the weights."""
 
     tier: str | None = None
+    restored: bool | None = None
     endpoint: str | None = None
     endpoint_region: str | None = None
     home: bool | None = None
@@ -76,6 +78,8 @@ class Bucket:
     operation: str | None = None
     service_policy: bool | None = None
     """False: the policy for the object storage service itself is known to be missing."""
+    checksums: bool | None = None
+    """Whether the client sends checksums in chunks (AWS: request checksum calculation when supported)."""
     path_style: bool | None = None
     """False: the client writes the bucket into the host name."""
 

@@ -82,6 +82,13 @@ def is_gpu_shape(shape: str) -> bool:
     return any(re.search(pattern, word) for pattern in patterns for word in re.split(r",\s*|\s+and\s+", shape))
 
 
+def is_cpu_shape(shape: str) -> bool:
+    """Tell whether a machine type's name says that it carries none (OCI, AWS, Azure, Google)."""
+    oci, aws = r"[VB]M\.(Standard|DenseIO|Optimized|HPC)", r"[cmrti]\d\w*\."
+    azure, google = r"Standard_[ABDEFLM][A-Za-z]*\d", r"[cemnt]\d\w?-"
+    return any(re.match(pattern, shape) for pattern in (oci, aws, azure, google))
+
+
 def covering(volumes: tuple[Volume, ...], folder: str) -> Volume | None:
     """Return the volume below whose mount a folder lies, the deepest mount first."""
     path = PurePosixPath(folder.replace("~", "/root", 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
+from pulumi_plinth.check.place_node import Pulls
 from pulumi_plinth.check.place_pod import EPHEMERAL, SHARED_MEMORY
 from pulumi_plinth.check.place_rules.common import covering, on_node_disk, weight_bytes
 from pulumi_plinth.check.subject import Subject
@@ -126,10 +127,17 @@ def root_bytes(subject: Subject) -> float | None:
     return pool.boot_bytes if disk is None else disk
 
 
+def _image_bytes(pulls: Pulls) -> float | None:
+    """Return what one image takes: its compressed layers are kept beside the unpacked ones."""
+    if pulls.image_bytes:
+        return pulls.image_bytes * (1 + UNPACKED)
+    return pulls.unpacked_bytes * (1 + 1 / UNPACKED) if pulls.unpacked_bytes else None
+
+
 def node_disk(subject: Subject) -> Iterator[Verdict]:
     """Add up system, unpacked image and weights against the disk (NVIDIA-NeMo/Nemotron#342)."""
     room, pulls = root_bytes(subject), subject.place.pulls
-    image = pulls.image_bytes * (1 + UNPACKED) if pulls.image_bytes else IMAGE_BYTES
+    image = _image_bytes(pulls) or IMAGE_BYTES
     weights = (weight_bytes(subject) or 0.0) if on_node_disk(subject) else 0.0
     need = SYSTEM_BYTES + image + weights
     if room and need > room:
@@ -160,14 +168,15 @@ def allocatable_disk(subject: Subject) -> Iterator[Verdict]:
 def parallel_pulls(subject: Subject) -> Iterator[Verdict]:
     """Add up what is pulled at once: compressed and unpacked layers lie side by side (hivecommons/hive#2349)."""
     pulls, room = subject.place.pulls, root_bytes(subject)
-    if not (pulls.count and pulls.image_bytes and room):
+    image = _image_bytes(pulls)
+    if not (pulls.count and image and room):
         return
-    need = pulls.count * pulls.image_bytes * (1 + UNPACKED)
+    need = pulls.count * image
     if need > FULL_SHARE * room:
         yield warn(
             "parallel-pulls",
             "node.disk",
-            f"{pulls.count:g} pulls x {human_bytes(pulls.image_bytes)} x (1 compressed + {UNPACKED} unpacked) = "
+            f"{pulls.count:g} pulls x {human_bytes(image)} (compressed and {UNPACKED} times that unpacked) = "
             f"{human_bytes(need)}, above {FULL_SHARE:.0%} of {human_bytes(room)}",
             "enlarge the node's disk, or set serializeImagePulls",
         )

@@ -74,11 +74,11 @@ def rollout_surge(subject: Subject) -> Iterator[Verdict]:
             f"the new pod needs {asked or 1:g} GPUs before the old one may go, and {spare:g} are free",
             "write strategy Recreate, or maxSurge 0 and maxUnavailable 1",
         )
-    elif spare is None and asked and workload.kind:
+    elif spare is None and ((asked and workload.kind) or workload.strategy or workload.surge):
         yield warn(
             "rollout-needs-spare",
             "workload.strategy",
-            f"a rollout starts the new pod before the old one goes and needs {asked:g} more GPUs",
+            f"a rollout starts the new pod before the old one goes and needs {asked or 1:g} more GPUs",
             "keep a spare node, or write maxSurge 0 and maxUnavailable 1",
         )
 

@@ -60,7 +60,7 @@ def shared_memory(subject: Subject) -> Iterator[Verdict]:
     """
     volumes = subject.place.pod.container.volumes
     count = local_ranks(subject)
-    if volumes is None or count <= 1 or tensor_size(subject) <= 1:
+    if volumes is None or subject.place.pod.host_ipc or count <= 1 or tensor_size(subject) <= 1:
         return
     mounted = next((volume for volume in volumes if volume.mount and volume.mount.rstrip("/") == SHARED_MEMORY), None)
     have = DEFAULT_SHM_BYTES if mounted is None else mounted.size_bytes

@@ -12,8 +12,8 @@ from pulumi_plinth.check.subject import Subject
 ARM = re.compile(r"\.Standard\.A\d\.|\.GB\d{3}", re.IGNORECASE)
 """Shapes with Arm processors: Ampere A1, A2 and the Grace hosts of GB200 and GB300."""
 
-OLDEST_WITH_IMAGES = (1, 27)
-"""Release below which OKE lists no worker images any more (2026-06: images come for 1.33 to 1.36)."""
+OLDEST_WITH_IMAGES = (1, 25)
+"""Release below which OKE certainly lists no worker images any more (2026-06: new ones come for 1.33 to 1.36)."""
 
 NEWEST_LINUX = 9
 FIRST_ON_LINUX_9 = (1, 33)

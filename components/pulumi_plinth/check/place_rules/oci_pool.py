@@ -12,10 +12,12 @@ IGNORED_UPDATES = {
     "fault_domains": "below 6.10.0 the provider does not send the field on update (terraform-provider-oci#2161)",
     "max_pods_per_node": "only new nodes take it (terraform-oci-oke#876)",
 }
+SENDS_FAULT_DOMAINS = (6, 10, 0)
 NEW_NODES_ONLY = frozenset({
-    "max_pods_per_node", "node_metadata", "user_data", "cloud_init", "image_id", "image", "node_image", "shape",
-    "node_shape", "boot_volume_size", "boot_volume_size_in_gbs", "ssh_public_key", "initial_node_labels", "node_labels",
-    "labels", "kubernetes_version", "nsg_ids", "node_shape_config", "ocpus", "memory_in_gbs", "node_source_details",
+    "max_pods_per_node", "allow_autoscaler", "node_metadata", "user_data", "cloud_init", "image_id", "image",
+    "node_image", "shape", "node_shape", "boot_volume_size", "boot_volume_size_in_gbs", "ssh_public_key", "initial_node_labels",
+    "node_labels", "labels", "kubernetes_version", "nsg_ids", "node_shape_config", "ocpus", "memory_in_gbs",
+    "node_source_details",
 })  # fmt: skip
 """Fields of a pool that an update changes for nodes made later only (OCI: updating node pools)."""
 
@@ -114,8 +116,9 @@ def ignored_updates(subject: Subject) -> Iterator[Verdict]:
     """Warn of edits without effect on what runs (terraform-provider-oci#2161, terraform-oci-oke#876)."""
     pool = subject.place.pool
     field = pool.changed_field or ""
-    known = field == "fault_domains" and (pool.provider_below is None or pool.provider_below <= (6, 10, 0))
-    if known or field in NEW_NODES_ONLY:
+    old = (pool.provider_release or (0,)) < SENDS_FAULT_DOMAINS
+    known = field == "fault_domains" and old and (pool.provider_below or SENDS_FAULT_DOMAINS) <= SENDS_FAULT_DOMAINS
+    if known or (field in NEW_NODES_ONLY and not pool.cycled):
         yield warn(
             "update-without-effect",
             f"pool.{field}",

@@ -13,7 +13,7 @@ from pulumi_plinth.fit.shapes import load_shapes
 from pulumi_plinth.quantities import GIB, human_gib
 
 FAMILIES = ("Standard", "GPU", "DenseIO", "Optimized", "HPC", "Standard1", "Standard2", "Standard3", "DenseIO2", "HPC2",
-            "GPU2", "GPU3", "GPU4", "Optimized3", "Micro", "Flex", "Generic", "Memory")  # fmt: skip
+            "GPU2", "GPU3", "GPU4", "Optimized3")  # fmt: skip
 """Second parts of shape names; a new family is not refused unless it is a near miss of one of these."""
 
 MEMORY_PER_CORE = 64

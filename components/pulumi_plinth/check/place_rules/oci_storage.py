@@ -19,8 +19,8 @@ def archived(subject: Subject) -> Iterator[Verdict]:
     """Refuse the Archive tier, whose objects cannot be read until they are restored
     (kopia/kopia#2839, oracle/oci-cli#452).
     """
-    tier = subject.place.bucket.tier or ""
-    if "archive" in tier.lower():
+    bucket = subject.place.bucket
+    if "archive" in (bucket.tier or "").lower() and not bucket.restored:
         yield refuse(
             "archive-tier",
             "bucket.storageTier",
@@ -65,6 +65,18 @@ def service_policy(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def checksums(subject: Subject) -> Iterator[Verdict]:
+    """Refuse checksums in chunks: 'AWS chunked encoding not supported' (activepieces/activepieces#14110)."""
+    bucket = subject.place.bucket
+    if bucket.checksums and re.search(r"objectstorage\.|oracle|\boci\b", bucket.endpoint or "", re.IGNORECASE):
+        yield refuse(
+            "s3-checksums",
+            "bucket.client",
+            "the client sends checksums in chunked uploads, which OCI's S3 interface does not take",
+            "set AWS_REQUEST_CHECKSUM_CALCULATION=when_required",
+        )
+
+
 def compatible(subject: Subject) -> Iterator[Verdict]:
     """Demand the compatible host for S3 clients, and keys for it: principals do not sign there (grafana/loki#7713)."""
     bucket, how = subject.place.bucket, subject.place.access.identity or ""
@@ -98,4 +110,4 @@ def addressing(subject: Subject) -> Iterator[Verdict]:
         )
 
 
-RULES = (archived, client_region, service_policy, compatible, addressing)
+RULES = (archived, client_region, service_policy, checksums, compatible, addressing)

@@ -10,6 +10,7 @@ from pulumi_plinth.check.place_pod import GPU_RESOURCE
 from pulumi_plinth.check.place_rules.common import (
     gpus_asked,
     gpus_on_node,
+    is_cpu_shape,
     ranks,
     says_parallel,
     tensor_size,
@@ -142,6 +143,18 @@ def slice_names(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def machine_without(subject: Subject) -> Iterator[Verdict]:
+    """Refuse GPUs on machines that have none: the pod stays Pending (kaito-project/kaito#242)."""
+    asked, shape = gpus_asked(subject), subject.place.pool.shape or ""
+    if asked and is_cpu_shape(shape):
+        yield refuse(
+            "machine-without-gpu",
+            "pool.shape",
+            f"{asked:g} GPUs are asked for and {shape} has none",
+            "take a shape with GPUs",
+        )
+
+
 def slices(subject: Subject) -> Iterator[Verdict]:
     """Refuse tensor parallelism over slices: a process sees a single MIG instance (pytorch/pytorch#130181)."""
     resource = subject.place.gpus.resource or ""
@@ -239,6 +252,6 @@ def promised_gpus(subject: Subject) -> Iterator[Verdict]:
 
 
 RULES = (
-    whole_gpus, zero_gpus, gpu_limits, gpu_not_asked, gpus_enough, gpus_on_one_node, slices, slice_names, slice_memory,
-    vendors, shared_gpu,     sought_gpu, promised_gpus,
+    whole_gpus, zero_gpus, gpu_limits, gpu_not_asked, gpus_enough, gpus_on_one_node, machine_without,
+    slices, slice_names, slice_memory, vendors, shared_gpu, sought_gpu, promised_gpus,
 )  # fmt: skip

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.place_node import Pool
-from pulumi_plinth.check.place_pod import GPU_RESOURCE, Taint
-from pulumi_plinth.check.place_rules.common import is_gpu_shape
+from pulumi_plinth.check.place_pod import Taint
 from pulumi_plinth.check.subject import Subject
 
 PREEMPTIBLE_TAINT = Taint("oci.oraclecloud.com/oke-is-preemptible", "present", "NoSchedule")
-GPU_TAINT = Taint(GPU_RESOURCE, "present", "NoSchedule")
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 """Slices and shared GPUs have their own products, with -MIG-<profile> or -SHARED at the end (k8s-device-plugin)."""
 
@@ -20,11 +18,11 @@ LATE_LABELS = ("models.ome.io/", "nvidia.com/gpu.", "nvidia.com/mig.", "nvidia.c
 
 
 def implied_taints(pool: Pool) -> tuple[Taint, ...]:
-    """Return the taints that OKE adds itself: to preemptible nodes and to nodes with NVIDIA GPUs (OKE's manual)."""
-    if pool.provider != "oci":
-        return ()
-    preemptible = (PREEMPTIBLE_TAINT,) if pool.preemptible else ()
-    return (*preemptible, *((GPU_TAINT,) if is_gpu_shape(pool.shape or "") else ()))
+    """Return the taints that OKE adds itself to preemptible nodes.
+
+    It taints nodes with GPUs too, and its admission gives pods that ask for GPUs the toleration.
+    """
+    return (PREEMPTIBLE_TAINT,) if pool.provider == "oci" and pool.preemptible else ()
 
 
 def untolerated(subject: Subject) -> Iterator[Verdict]:

@@ -23,7 +23,8 @@ def single_writer(subject: Subject) -> Iterator[Verdict]:
     if not claim.modes or shared or (claim.users or 0) <= 1:
         return
     one_pod = "ReadWriteOncePod" in claim.modes
-    one_node = claim.same_node or subject.place.pool.max_nodes == 1 or subject.place.pool.size == 1
+    single = subject.serving.nodes == 1 or subject.place.workload.pods_per_replica == 1
+    one_node = claim.same_node or single or subject.place.pool.max_nodes == 1 or subject.place.pool.size == 1
     if one_pod or not one_node:
         yield refuse(
             "volume-single-writer",
@@ -49,7 +50,14 @@ def shared_block(subject: Subject) -> Iterator[Verdict]:
 def no_class(subject: Subject) -> Iterator[Verdict]:
     """Demand a storage class: without a default one a claim that names none stays Pending (Kubernetes)."""
     claim = subject.place.claim
-    if not claim.storage_class and claim.default_class is False:
+    if claim.class_exists is False:
+        yield refuse(
+            "claim-without-class",
+            "claim.storageClassName",
+            f"the cluster has no storage class {claim.storage_class or 'of that name'}: the claim stays Pending",
+            "make the class, or name another",
+        )
+    elif not claim.storage_class and claim.default_class is False:
         yield refuse(
             "claim-without-class",
             "claim.storageClassName",
