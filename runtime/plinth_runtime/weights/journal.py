@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ class Journal:
     def rewrite(self, known: Known) -> None:
         """Replace the journal by what is still of use, whole or not at all."""
         parts = [PartRecord(key, number, crc) for key, row in known.parts.items() for number, crc in row.items()]
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
+        temporary = self._path.with_suffix(f".{uuid.uuid4().hex}.tmp")
         records: list[Record] = [*known.files.values(), *parts]
         temporary.write_bytes(b"".join(_line(record) for record in records))
         temporary.replace(self._path)

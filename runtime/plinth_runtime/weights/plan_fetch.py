@@ -107,7 +107,7 @@ def _work(target: RemoteObject, shelf: Shelf, how: How) -> FileWork:
     parts = plan_parts(target)
     by_parts = bool(parts) and all(part.expected is not None for part in parts)
     wants = how.hash_all or not by_parts
-    return FileWork(target, parts, shelf.data_path(key), key, direct=not (how.page_cache or wants), wants_sha256=wants)
+    return FileWork(target, parts, shelf.data_path(key), key, direct=not how.page_cache, wants_sha256=wants)
 
 
 def _prove(path: Path, target: RemoteObject, key: str) -> FileRecord | None:
