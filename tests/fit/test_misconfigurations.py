@@ -1,90 +1,21 @@
-"""Configurations that users wrote and that failed late, or look wrong and are right; only what arithmetic can tell.
+"""Configurations that users wrote, as questions to the planner: what it plans instead, and what it counts.
 
-Ids and fields are those of the collection of issues the project keeps; what is not given is a plain Llama 70B. Each
-case says the rule that must speak, or None where refusing would be the bug.
+Ids are those of `tests/check/misconfigurations.yaml`, whose verdicts are tested there.
 """
 
-import pytest
-
-from plinth_runtime.contract.card_types import Experts, LayerGroup, Quantization
+from plinth_runtime.contract.card_types import LayerGroup, Quantization
 from pulumi_plinth.fit.layout import Batch, Layout
-from pulumi_plinth.fit.parallel import Asked, Nodes, misfits
+from pulumi_plinth.fit.parallel import Asked, Nodes
 from pulumi_plinth.fit.plan import Fitted, Refused, Wish, fit
 from pulumi_plinth.fit.shapes import plain_shape
 from pulumi_plinth.fit.sizing import Sizer
 
-FP8 = Quantization(method="fp8", bits=8, format="e4m3")
-GPTQ = Quantization(method="gptq", bits=4, group_size=128)
-NO_MATTER = Nodes(plain_shape(64, 80))
 PLAIN = "llama-3.1-70b-instruct"
-WHOLE = {"count": 128, "active": 8}
-
-LAYOUTS = [
-    ("tp-chosen-by-scheduler-3", "gemma-3-27b-it", {}, Layout(3), "heads"),
-    (
-        "fp8-block-fused-trap",
-        "qwen3-30b-a3b",
-        {"quantization": FP8, "experts": Experts(**WHOLE, intermediate_size=320)},
-        Layout(8),
-        "quantization-groups",
-    ),
-    ("fp8-block-r1-tp32", "deepseek-r1-0528", {"quantization": FP8}, Layout(32, expert=32), "quantization-groups"),
-    ("fp8-block-r1-tp16-pp2", "deepseek-r1-0528", {"quantization": FP8}, Layout(16, 2), None),
-    (
-        "gptq-groups-no-common-size",
-        "qwen2.5-72b-instruct",
-        {"quantization": GPTQ, "intermediate_size": 29_568},
-        Layout(2),
-        "quantization-groups",
-    ),
-    (
-        "gptq-moe-starts-then-dies",
-        "qwen3-235b-a22b-instruct-2507",
-        {"quantization": GPTQ},
-        Layout(8),
-        "quantization-groups",
-    ),
-    ("kv-8-at-tp16", PLAIN, {}, Layout(16), None),
-    ("kv-4-at-tp8-235b", "qwen3-235b-a22b-instruct-2507", {}, Layout(8), None),
-    ("head-dim-times-heads-not-hidden", "qwen3-4b", {}, Layout(4), None),
-    ("gemma-270m-head-dim", "gemma-3-1b-it", {}, Layout(4), None),
-    ("pp3-on-three-gpus", PLAIN, {}, Layout(1, 3), None),
-]
-
-
-@pytest.mark.parametrize("case", LAYOUTS, ids=lambda case: case[0])
-def test_layouts(cards, case):
-    """The rule that must speak does, and where nothing is wrong none does."""
-    _, model, changes, layout, rule = case
-    card = cards[model].model_copy(update=changes)
-    found = [misfit.rule for misfit in misfits(card, layout, NO_MATTER)]
-    assert (rule in found) if rule else found == []
-
-
-def test_tp16_over_two_nodes(cards, shapes):
-    """2 x 8 GPUs with RDMA are sixteen."""
-    assert list(misfits(cards[PLAIN], Layout(16), Nodes(shapes["BM.GPU.H200.8"], 2))) == []
-
-
-def test_tp_over_mig_slices(cards):
-    """Two slices are not one GPU."""
-    found = [misfit.rule for misfit in misfits(cards["qwen3-8b"], Layout(2), Nodes(plain_shape(2, 40), mig=True))]
-    assert found == ["mig"]
 
 
 def planned(card, where, wish, nodes=None):
     """Plan on stated GPUs."""
     return fit(Sizer(card), Nodes(plain_shape(*where), nodes), wish)
-
-
-@pytest.mark.parametrize(
-    ("name", "model", "asked"),
-    [("context-204800-on-4k", "llama-2-7b", 204_800), ("context-131072-without-yarn", "qwen2.5-32b-instruct", 131_072)],
-)
-def test_contexts_beyond_the_model(cards, name, model, asked):
-    """Whatever memory there is."""
-    refused = planned(cards[model], (8, 80), Wish(asked))
-    assert [misfit.rule for misfit in refused.misfits] == ["context"]
 
 
 def test_kv_near_miss_4096_vs_3664(cards):
