@@ -16,8 +16,8 @@ SENDS_FAULT_DOMAINS = (6, 10, 0)
 NEW_NODES_ONLY = frozenset({
     "max_pods_per_node", "allow_autoscaler", "node_metadata", "user_data", "cloud_init", "image_id", "image",
     "node_image", "shape", "node_shape", "boot_volume_size", "boot_volume_size_in_gbs", "ssh_public_key",
-    "initial_node_labels", "node_labels", "labels", "kubernetes_version", "nsg_ids", "node_shape_config", "ocpus", "memory_in_gbs",
-    "node_source_details",
+    "initial_node_labels", "node_labels", "labels", "kubernetes_version", "nsg_ids",
+    "node_shape_config", "ocpus", "memory_in_gbs", "node_source_details",
 })  # fmt: skip
 """Fields of a pool that an update changes for nodes made later only (OCI: updating node pools)."""
 
