@@ -28,9 +28,6 @@ from vllm.utils.torch_utils import set_default_torch_dtype
 # Only a line of the log: the map is looked through, and on the meta device it has no values.
 ExpertMapManager.get_compressed_map_string = lambda _self: ""
 
-# Kernels for fp8 blocks want this set of instructions; whether shapes are legal does not depend on it.
-torch.cpu._is_amx_tile_supported = lambda: True
-
 
 class Rank:
     """A group of processes as seen by one of them; everything but size and place is the real group of one."""

@@ -139,6 +139,13 @@ PAIRS = (
          Side("--enable-lora --max-lora-rank 32", adapter=32), "lora"),
     Pair("rank that is none", Side("--enable-lora --max-lora-rank 24"), Side("--enable-lora --max-lora-rank 32"),
          "--max-lora-rank"),
+    Pair("quantization that the checkpoint has not", Side("--quantization awq"), Side(), "quantization-checkpoint"),
+    Pair("quantization beside another", Side("--quantization fp8", {"quantization_config": GPTQ}),
+         Side("--quantization gptq", {"quantization_config": GPTQ}), "quantization-checkpoint"),
+    Pair("adapters in host memory", Side("--enable-lora --max-loras 4 --max-cpu-loras 2"),
+         Side("--enable-lora --max-loras 4 --max-cpu-loras 4"), "lora-slots"),
+    Pair("share of the memory", Side("--gpu-memory-utilization 1.2"), Side("--gpu-memory-utilization 0.9"),
+         "utilization"),
 )  # fmt: skip
 
 UNRULED = (
@@ -153,12 +160,5 @@ UNRULED = (
     Pair("quantization of a checkpoint that needs a plug-in",
          Side(config={"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}),
          Side(config={"quantization_config": GPTQ}), "quantization"),
-    Pair("quantization that the checkpoint has not", Side("--quantization awq"), Side(), "quantization"),
-    Pair("quantization beside another", Side("--quantization fp8", {"quantization_config": GPTQ}),
-         Side("--quantization gptq", {"quantization_config": GPTQ}), "quantization"),
-    Pair("adapters in host memory", Side("--enable-lora --max-loras 4 --max-cpu-loras 2"),
-         Side("--enable-lora --max-loras 4 --max-cpu-loras 4"), "lora"),
-    Pair("share of the memory", Side("--gpu-memory-utilization 1.2"), Side("--gpu-memory-utilization 0.9"),
-         "--gpu-memory-utilization"),
 )  # fmt: skip
 """Pairs for which the planner has no rule: vLLM refuses one side when it starts, the planner passes both."""

