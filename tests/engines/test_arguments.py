@@ -161,3 +161,32 @@ def test_what_is_said_of_renamed_names_is_true(old, new):
     given = [part for word in words for part in ([word, "1"] if "." in word else [word])]
     assert words
     assert [str(fault) for fault in argument_faults(given, TABLE) if "not a flag" in str(fault)] == []
+
+
+ODD = (
+    "",
+    "-",
+    "--",
+    "---",
+    "=",
+    "--=",
+    ".",
+    "--.",
+    "--a.",
+    "-O",
+    "-O=",
+    "-Ox",
+    "--no-",
+    "--seed.",
+    "--seed=",
+    "\n",
+    "é",
+    "9" * 5000,
+)
+
+
+def test_no_word_is_too_odd_to_be_judged():
+    """Pairs of odd words between right ones: faults, never a traceback."""
+    for first, second in product(ODD, repeat=2):
+        faults = argument_faults(["--seed", first, second, "--max-model-len", second, f"--hf-overrides{first}"], TABLE)
+        assert all(str(fault) for fault in faults)

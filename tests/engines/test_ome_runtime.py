@@ -1,10 +1,13 @@
 """OME's serving runtimes are read from what is found in the wild."""
 
+import copy
+
 import pytest
 import yaml
 
+from pulumi_plinth.engines.choice import choose
 from pulumi_plinth.engines.ome_runtime import is_runtime, read_runtime
-from pulumi_plinth.engines.runtime import Override
+from pulumi_plinth.engines.runtime import Accelerator, Candidate, Override
 from pulumi_plinth.model.formats import VersionedName
 
 
@@ -80,3 +83,31 @@ def test_a_runtime_with_nothing_in_it_is_still_one():
     assert is_runtime(document)
     runtime, findings = read_runtime(document)
     assert (runtime.formats, runtime.arguments, runtime.engine, findings) == ((), (), None, ())
+
+
+JUNK = [None, "", 0, -1, 1.5, True, [], {}, "x", [1], [None], {"a": None}, [[]], {"name": []}, float("nan"), 10**400]
+
+
+def places(value, place=()):
+    """Every place in a document."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*place, key)
+        yield from places(item, (*place, key))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_no_document_is_too_odd_to_be_read(documents, number):
+    """Junk at every place in turn: read or remarked on, never a traceback; what is read can be chosen from."""
+    model = Candidate(VersionedName(name="safetensors", version="1"), parameters=70 * 10**9)
+    for place in places(documents[number]):
+        for junk in JUNK:
+            document = copy.deepcopy(documents[number])
+            *parents, last = place
+            inside = document
+            for key in parents:
+                inside = inside[key]
+            inside[last] = junk
+            runtime, findings = read_runtime(document)
+            assert all(str(finding) for finding in findings)
+            assert runtime is None or choose([runtime], model, Accelerator("nvidia-h100-80gb")).reasons

@@ -53,7 +53,7 @@ class _Reading:
         """Convert a value, or say at which place and why it does not fit."""
         try:
             return read(found)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             problem, _, remedy = _words(error).partition("; ")
             self.findings.append(Finding(self.file, place, found, problem, remedy or "correct it"))
             return None
@@ -150,7 +150,7 @@ def _overrides(value: Any) -> dict[str, Override]:
 
 
 def _override(item: dict[str, Any]) -> Override:
-    sizes = item.get("tensorParallelismOverride") or {}
+    sizes = values.tree(item.get("tensorParallelismOverride") or {})
     groups = {group: sizes.get(f"{group}ParallelSize") for group in ("tensor", "pipeline", "data")}
     return Override(
         arguments=tuple(word for each in values.texts(item.get("runtimeArgsOverride") or []) for word in _split(each)),
