@@ -19,14 +19,17 @@ from pulumi_plinth.check.facts_place_storage import (
 from pulumi_plinth.check.facts_place_words import Facts, number_of, words_of
 from pulumi_plinth.check.place import GpuChoice, Place, Scaling, Traffic
 
-ENGINE_PORTS = r"(engine|server|vllm|listen|serving|app|args?)_port|port"
+ENGINE_PORTS = r"(engine|server|vllm|listen|serving|app|args?)_port|listens?(_on|_port)?|port"
 REACHING_PORTS = (
     "(readiness|liveness|startup|health|target|container|route|backend|upstream)?_?(probe_)?(target_|container_)?port"
+    "|service_target"
 )
 SERVICE_PORT = "(service|svc)_port"
 """Counts only where no target port is named: then a Service forwards to its own."""
+
 SCALERS = (
-    "(hpa|keda)(_target)?|scale_on|(hpa_|keda_|scaling_|scaler_|autoscal(er|ing)_)?(metrics?(_name)?|query|triggers?)"
+    "(hpa|keda)(_target)?|scale_on|scal(e|ing)_metric|"
+    "(hpa_|keda_|scaling_|scaler_|autoscal(er|ing)_)?(metrics?(_name)?|query|triggers?)"
 )
 PROFILE = re.compile(r"\d+g\.\d+gb")
 METRIC = re.compile(r"vllm:[A-Za-z0-9_]+")
@@ -73,6 +76,9 @@ def _gpu_choice(facts: Facts) -> GpuChoice:
     profile = facts.text("resource_?profile|accelerator_profile") or ""
     if wanted is None and re.search(r"gpu|nvidia|amd|tpu", profile) and ":" in profile:
         wanted = number_of(profile.rpartition(":")[2], min)
+    plain = facts.number("gpus?|gpu_count")
+    if wanted is None and plain is not None and not plain.is_integer():
+        wanted = plain
     named = facts.text("(gpu_|requested_|asked_|device_)?resource(_name)?")
     if wanted is None and named and "/" in named:
         wanted = facts.number("limit|amount|quantity")
@@ -109,7 +115,7 @@ def _scaling(facts: Facts) -> Scaling:
     said = " ".join(" ".join(words_of(value)) for _, value in facts.each(SCALERS))
     return Scaling(
         utilization=_utilization(said),
-        metrics=tuple(dict.fromkeys(METRIC.findall(said))),
+        metrics=tuple(dict.fromkeys(METRIC.findall(f"{said} {facts.everything()}"))),
         minimum=facts.number("min(imum)?_replica(s|_count)|scale_min|idle_replica_count"),
         maximum=facts.number("max(imum)?_replica(s|_count)|scale_max"),
     )

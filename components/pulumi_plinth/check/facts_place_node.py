@@ -36,12 +36,14 @@ def read_node(facts: Facts) -> Node:
         spare_gpus=facts.number("(spare|free|idle|unused)(_gpus?|_capacity|_nodes)?"),
         gpus=facts.number("(gpus?|gpu_count)_(on|per|in)(_a|_the|_each)?_node|node_gpus?|gpus_per_host"),
         allocatable_gpus=allocatable,
-        taints=_taints(facts, "(node_|gpu_)?taints?(_on_node)?"),
+        taints=_taints(facts, "(node_|gpu_)?taints?(_on_node|_keys?)?"),
         disk_bytes=facts.size(
             "(node_|root_)?(disk|root|ephemeral_storage|root_(disk|volume|fs|file_?system|partition))(_size)?"
             "(_g[bi]b?s?|_bytes)?|(node|root)_disk(_size)?(_g[bi]b?|_bytes)?"
         ),
-        allocatable_disk_bytes=facts.size("allocatable(_ephemeral(_storage)?|_disk|_storage)?(_bytes|_g[bi]b?)?"),
+        allocatable_disk_bytes=facts.size(
+            "allocatable(_ephemeral(_storage)?|_disk|_storage)?(_bytes|_g[bi]b?)?|(root_|disk_|node_)?free(_disk|_space)?_g[bi]b?"
+        ),
         memory_bytes=facts.size("(host|node|system|machine)_(memory|ram)(_g[bi]b?|_bytes)?|ram(_g[bi]b?)?"),
         default_runtime=facts.text("(node_|container_)?default_(container_)?runtime|container_runtime"),
         device_plugins=_device_plugins(facts),
@@ -75,7 +77,7 @@ def read_pool(facts: Facts) -> Pool:
         max_nodes=facts.number("max(imum)?_(nodes|size)|(autoscaler|pool|nodes)_max(_nodes|_size)?|pool_max.*"),
         autoscaled=facts.flag("(cluster_)?autoscal(er|ing|ed)(_enabled)?"),
         size_kept=facts.flag("ignore_changes|ignore_(initial_)?(pool_)?size|ignore_scaling_changes"),
-        template_labels=facts.words("(node_)?template_labels"),
+        template_labels=facts.words("(node_)?template_labels|labels_in_template"),
         template_gpus=_template_gpus(facts),
         catalogue_gpus=facts.number("gpu_count_reported|reported_gpus?|catalogue?_gpus?|gpus?_(in|of)_catalogue?"),
         boot_bytes=facts.size(boot),
@@ -169,6 +171,8 @@ def _device_plugins(facts: Facts) -> float | None:
         )
     ]
     named = [text for text in sources if re.search(r"plugin|enabled|true|daemonset", text, re.IGNORECASE)]
+    if facts.absent("(nvidia_|gpu_)?device_plugin"):
+        return 0.0
     return float(len(named)) if named else None
 
 

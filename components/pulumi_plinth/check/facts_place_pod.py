@@ -17,9 +17,13 @@ from pulumi_plinth.check.place_pod import (
     Probe,
     Probes,
     SideContainer,
+    Taint,
     Volume,
     Workload,
 )
+
+DEFAULT_GRACE_SECONDS = 30.0
+"""What Kubernetes grants a pod that is to end."""
 
 HASH_LENGTH = 11
 """'-' and the revision hash of up to 10 characters (kubernetes/kubernetes#64023)."""
@@ -42,7 +46,7 @@ def read_pod(facts: Facts) -> Pod:
         host_ports=tuple(int(port) for port in (facts.number("host_?ports?"),) if port),
         runtime_class_exists=facts.flag("runtime_class_(exists|present|installed)"),
         runtime_class=facts.text("(pod_)?runtime_class(_name)?"),
-        grace_seconds=facts.number("termination_grace(_period)?(_seconds|_s)?|grace_period(_seconds)?"),
+        grace_seconds=_grace(facts),
         pre_stop_seconds=facts.number("pre_?stop(_hook)?(_sleep)?(_seconds|_s)?|lifecycle_pre_?stop.*"),
         shutdown_seconds=facts.number("shutdown_timeout(_seconds|_s)?|drain(_timeout|_seconds).*"),
         service_links=facts.flag("enable_service_links"),
@@ -75,7 +79,7 @@ def read_workload(facts: Facts) -> Workload:
         ordered=None if policy is None else "parallel" not in policy.lower(),
         distributed=False if lone else None,
         publishes_unready=facts.flag("publish_not_ready_addresses"),
-        progress_seconds=facts.number("progress_deadline(_seconds)?"),
+        progress_seconds=facts.seconds("(knative_)?progress_deadline(_seconds|_s|_min)?"),
         min_available=facts.number("(pdb_|pod_disruption_budget_)?min_available"),
     )
 
@@ -90,6 +94,7 @@ def _lengths(facts: Facts) -> Iterator[Label]:
     suffix = facts.text("(name_|label_)?suffix|appended") or ""
     limit = facts.number("(label_|name_|length_)?limit|max_(label_|name_)?length") or 63
     yield from _joined(facts, shown, limit)
+    yield from _counted(facts, limit)
     for key, value in facts.each(r"(?!limit)(.*_)?(length|characters|chars)"):
         if re.fullmatch(MODEL_LENGTHS + "|max_(label_|name_)?length", key):
             continue
@@ -97,6 +102,19 @@ def _lengths(facts: Facts) -> Iterator[Label]:
         hashed = key.startswith(("name", "stateful", "workload")) and _appends_hash(facts, shown)
         what = shown or key.rpartition("_")[0].replace("_", " ") or "name"
         yield Label(what, length + (HASH_LENGTH if hashed else 0), limit)
+
+
+def _counted(facts: Facts, limit: float) -> Iterator[Label]:
+    """Read names that are described by their length: `workspace_name: 40 characters`."""
+    for key, value in facts.each(r"(.*_)?name"):
+        found = re.search(r"(\d+)\W*(char|letter)", str(value))
+        if found:
+            space = re.search(r"(\d+)\W*(char|letter)", facts.raw("namespace"))
+            shown = facts.raw("label|generated_label|host_label|name_pattern")
+            joined = (
+                int(space[1]) + len(shown) - len("name") - len("namespace") if space and "namespace" in shown else 0
+            )
+            yield Label(shown or key.replace("_", " "), int(found[1]) + joined, limit)
 
 
 def _joined(facts: Facts, shown: str, limit: float) -> Iterator[Label]:
@@ -135,8 +153,13 @@ def _name(facts: Facts) -> str | None:
     return name if name and not re.search(r"\s", name) else None
 
 
+def _grace(facts: Facts) -> float | None:
+    pattern = "(pod_)?termination_grace(_period)?(_seconds|_s)?|grace_period(_seconds)?"
+    return DEFAULT_GRACE_SECONDS if facts.raw(pattern) == "default" else facts.seconds(pattern)
+
+
 def _strategy(facts: Facts) -> str | None:
-    said = facts.text("(update_|deployment_|rollout_|default_)?strategy(_type)?|rollout")
+    said = facts.text("(update_|deployment_|rollout_|default_)?strategy(_type)?|(revision_)?rollout")
     return "RollingUpdate" if said and re.search(r"surge|before|first", said, re.IGNORECASE) else said
 
 
@@ -172,6 +195,13 @@ def _resources(facts: Facts, what: str) -> dict[str, float | None]:
         name = next(name for mark, name in _NAMES.items() if mark in key)
         amount = number_of(value, min) if name == GPU_RESOURCE else size_of(key, value, min)
         found[name] = None if is_absent(value) else amount
+    written = facts.raw(rf"(resources_)?{what}")
+    for mark, name in _NAMES.items():
+        inside = re.search(rf"[\w./-]*{mark}[\w./-]*\W+(\d[\w.]*)", written)
+        if inside and name not in found:
+            found[name] = number_of(inside[1], min) if name == GPU_RESOURCE else size_of("", inside[1], min)
+    if facts.absent(rf"(resources_)?{what}"):
+        found.setdefault(GPU_RESOURCE, None)
     rendered = facts.raw("rendered.*")
     if what == "limits?" and re.search(r"\bno nvidia\.com/gpu", rendered):
         found[GPU_RESOURCE] = None
@@ -211,7 +241,7 @@ def _inside(text: str, field: str) -> float | None:
 def _volumes(facts: Facts) -> Iterator[Volume]:
     kind = (facts.text("(model_|cache_|data_)?volume(_type|_kind)?") or "").replace("_", "").lower()
     mount = facts.text("(volume_|pvc_|model_|data_)?mount(_path)?s?")
-    size = facts.size("empty_?dir(_size_?limit|_limit)")
+    size = facts.size("empty_?dir(_size_?limit|_limit)|size_limit(_g[bi]b?)?")
     hidden = re.search(r"no /dev/shm", facts.raw("rendered.*"))
     shared = (
         ("shm", "default")
@@ -252,8 +282,8 @@ def _sides(facts: Facts) -> Iterator[SideContainer]:
     yield SideContainer(name, None if default else size_of(found[0], found[1], min), default or None, needed)
 
 
-def _tolerations(facts: Facts) -> tuple | None:  # type: ignore[type-arg]
-    found = facts.find("(pods?_)?tolerations?")
+def _tolerations(facts: Facts) -> tuple[Taint, ...] | None:
+    found = facts.find("(pods?_)?tolerations?(_keys?)?")
     return None if found is None else taints_of(found[1])
 
 

@@ -33,6 +33,7 @@ def read_weights(facts: Facts) -> Weights:
     said = " ".join((*files, facts.text("(weights?_|checkpoint_|model_)?format") or ""))
     size = facts.size(
         "(model_|checkpoint_)?(weights?|checkpoint|model_size|weights?_size|model_bytes)(_g[bi]b?|_bytes|_tb)?"
+        "|model_(g[bi]b?|tb)"
     )
     model = facts.text("model(_size)?") or ""
     return Weights(
@@ -67,17 +68,17 @@ def read_access(facts: Facts) -> Access:
 
 def read_claim(facts: Facts) -> Claim:
     """Read the persistent volume."""
-    modes = facts.words("(pvc_|volume_|claim_)?access_?modes?") or ()
+    modes = facts.words("(pvc?_|volume_|claim_)?access(_?modes?)?") or ()
     users = facts.number("(mounted_by|pods|consumers|users|workloads|pods_on_claim|mounting_pods)", max)
     affinity = facts.find("(pod_)?(co_?loc.*|affinity|same_node)")
     return Claim(
         modes=tuple(MODES.get(mode.strip().lower(), mode.strip()) for word in modes for mode in word.split(",")),
-        users=users or facts.number("replicas|replica_count", max),
+        users=users or facts.number("replicas|replica_count|max_replicas|autoscal(er|ing)_max(_replicas)?", max),
         same_node=None if affinity is None else not is_absent(affinity[1]),
         class_exists=facts.flag("storage_class_exists"),
         default_class=facts.flag("default_storage_class"),
         domain=facts.text("(volume|claim|pv|disk)_(ad|availability_domain|zone)"),
-        storage_class=facts.text("storage_class(_name)?"),
+        storage_class=facts.text("storage_class(_name)?|(storage_)?provisioner|csi_driver"),
         size_bytes=facts.size(
             "(pvc|claim|volume|storage|persistent_volume)(_size|_request|_storage)?(_g[bi]b?|_bytes)?"
         ),
@@ -93,7 +94,7 @@ def read_bucket(facts: Facts) -> Bucket:
     policy = facts.find("(service_|iam_)?polic(y|ies)")
     style = facts.text("(s3_)?addressing(_style)?|url_style|path_style(_access)?|force_path_style")
     return Bucket(
-        tier=facts.text("(storage|bucket|object)_tier"),
+        tier=facts.text("(bucket_|object_)?(storage_)?tier"),
         endpoint=facts.text("(s3_|bucket_|storage_)?endpoint(_url)?"),
         endpoint_region=home if re.fullmatch(r"[a-z]+(-[a-z]+)+-\d", home) else None,
         home=None if not home else not re.search(r"\b(not|outside|other|another)\b", home),
@@ -113,7 +114,7 @@ def read_download(facts: Facts) -> Download:
     """Read how the weights come."""
     deadline = facts.find("(download(er)?|transfer|stall)_(timeout|deadline)(_seconds|_s)?")
     start = facts.find(
-        "initial_delay(_seconds|_s)?|(start|startup|ready|readiness)_(timeout|deadline|budget)(_seconds|_s)?"
+        "initial_delay(_seconds|_s)?|vllm_engine_ready_timeout(_s)?|(start|startup|ready|readiness)_(timeout|deadline|budget)(_seconds|_s)?"
     )
     return Download(
         revision=facts.text("(model_)?revision|looked_up(_revision)?"),
@@ -141,7 +142,7 @@ def read_runtimes(facts: Facts) -> Runtimes:
 def _download_seconds(facts: Facts) -> float | None:
     units = "(_(seconds|s|minutes|min|hours|h))?"
     return facts.seconds(
-        f"(download|load|start|startup|ready)(_time|_takes){units}|(download|load)_(seconds|s|minutes|min|hours|h)|"
+        f"(download|load|start|startup|ready)(_time|_takes){units}|(model|weights?)_(load|download)(_time)?{units}|(download|load)_(seconds|s|minutes|min|hours|h)|"
         f"(observed|actual|measured)_(start|load|startup|ready|download)(_time)?{units}|time_to_ready{units}",
         max,
     )
@@ -186,8 +187,9 @@ def _choice(key: str, said: str, facts: Facts) -> RuntimeChoice:
 
 
 def _priority(facts: Facts, key: str) -> float | None:
-    said = facts.number(f"{key}_priority|priority")
-    return 1.0 if said is None and facts.flag(f"{key}_priority|priority") else said
+    pattern = f"{key}_priority|priority|priority_{key.rpartition('_')[2]}"
+    said = facts.number(pattern)
+    return 1.0 if said is None and facts.flag(pattern) else said
 
 
 def _sizes(text: str) -> tuple[float, float] | None:

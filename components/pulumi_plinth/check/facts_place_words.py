@@ -81,6 +81,10 @@ class Facts:
         found = self.find(pattern)
         return str(found[1]) if found else ""
 
+    def everything(self) -> str:
+        """Return all values as one text; no key counts as read."""
+        return " ".join(str(value) for value in self._values.values())
+
     def words(self, pattern: str) -> tuple[str, ...] | None:
         """Return a list as texts; one value is a list of one, and what is absent is ()."""
         found = self.find(pattern)

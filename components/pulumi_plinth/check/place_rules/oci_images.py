@@ -15,6 +15,9 @@ ARM = re.compile(r"\.Standard\.A\d\.|\.GB\d{3}", re.IGNORECASE)
 OLDEST_WITH_IMAGES = (1, 25)
 """Release below which OKE certainly lists no worker images any more (2026-06: new ones come for 1.33 to 1.36)."""
 
+OLDEST_KUBELET = 3
+"""Minor releases that a kubelet may be behind its control plane (Kubernetes: version skew policy)."""
+
 NEWEST_LINUX = 9
 FIRST_ON_LINUX_9 = (1, 33)
 """Oldest Kubernetes release of the published Oracle Linux 9 worker images (Oracle's image list, 2026-06)."""
@@ -103,6 +106,14 @@ def cluster_versions(subject: Subject) -> Iterator[Verdict]:
             "take a version from the node pool options, and look up its image before the cluster is made",
         )
     cluster = pool.cluster_version
+    if pool.version and cluster and cluster[1] - pool.version[1] > OLDEST_KUBELET:
+        yield refuse(
+            "pool-too-old",
+            "pool.kubernetesVersion",
+            f"nodes of {_dotted(pool.version)} under a control plane of {_dotted(cluster)}, more than {OLDEST_KUBELET} "
+            "releases behind",
+            f"upgrade the nodes to 1.{cluster[1] - OLDEST_KUBELET} at least",
+        )
     if pool.version and cluster and pool.version > cluster:
         yield refuse(
             "pool-newer-than-cluster",

@@ -42,6 +42,9 @@ def shape_spelling(subject: Subject) -> Iterator[Verdict]:
 def _spelt(part: str, known: tuple[str, ...]) -> str:
     if part in known or re.fullmatch(r"[A-Z]{1,6}\d+\w*|\d+\w*", part):
         return part
+    same = next((name for name in known if name.lower() == part.lower()), None)
+    if same is not None:
+        return same
     near = nearest(part, known)
     return near.split("'")[1] if near and abs(len(near.split("'")[1]) - len(part)) <= 1 else part
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.place_node import Pool
 from pulumi_plinth.check.place_pod import Taint
+from pulumi_plinth.check.place_rules.common import gpus_asked
 from pulumi_plinth.check.subject import Subject
 
 PREEMPTIBLE_TAINT = Taint("oci.oraclecloud.com/oke-is-preemptible", "present", "NoSchedule")
@@ -60,10 +61,10 @@ def unmatched_selector(subject: Subject) -> Iterator[Verdict]:
     """Demand every selected pair among the nodes' labels, byte for byte, where these are known."""
     node = subject.place.node
     labels = {PRODUCT_LABEL: node.gpu_label} if node.labels is None and node.gpu_label else node.labels
-    for key, value in (subject.place.pod.node_selector or {}).items() if labels else ():
+    for key, value in (subject.place.pod.node_selector or {}).items() if labels is not None else ():
         if node.labels is None and key != PRODUCT_LABEL:
             continue
-        if labels and labels.get(key) != value:
+        if labels is not None and labels.get(key) != value:
             near = next((f"'{name}: {text}'" for name, text in labels.items() if name.lower() == key.lower()), "")
             yield refuse(
                 "selector-matches-no-node",
@@ -162,6 +163,17 @@ def no_driver(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def no_plugin(subject: Subject) -> Iterator[Verdict]:
+    """Demand a device plugin: without it nodes offer no GPUs and the pod stays Pending (Kubernetes: schedule GPUs)."""
+    if subject.place.node.device_plugins == 0 and gpus_asked(subject):
+        yield refuse(
+            "no-device-plugin",
+            "cluster.addons",
+            "GPUs are asked for and no device plugin offers them",
+            "install the vendor's device plugin or operator",
+        )
+
+
 def runtime_class(subject: Subject) -> Iterator[Verdict]:
     """Demand the nvidia runtime, without which a container does not see its GPU (llm-d/llm-d-deployer#273)."""
     default, pod = subject.place.node.default_runtime, subject.place.pod
@@ -186,5 +198,6 @@ RULES = (
     runtime_class,
     two_plugins,
     no_driver,
+    no_plugin,
     template_labels,
 )  # fmt: skip

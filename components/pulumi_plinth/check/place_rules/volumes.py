@@ -9,7 +9,8 @@ from pulumi_plinth.check.subject import Subject
 
 BLOCK_CLASSES = (
     "oci-bv", "oci-bv-encrypted", "gp2", "gp3", "io1", "io2", "standard-rwo", "premium-rwo", "hyperdisk", "pd-",
-    "managed-csi", "managed-premium", "default-disk", "local-path", "ceph-block", "rook-ceph-block", "longhorn-single",
+    "managed-csi", "managed-premium", "default-disk", "local-path", "ceph-block", "ebs.csi",
+    "blockvolume.csi", "pd.csi", "disk.csi", "rook-ceph-block", "longhorn-single",
 )  # fmt: skip
 """Beginnings of storage classes whose volumes are disks: one node at a time."""
 
