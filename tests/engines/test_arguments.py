@@ -52,6 +52,13 @@ def test_a_flag_and_its_value_in_one_item_are_explained():
     assert fault.remedy == "write each flag and each value as an item of its own"
 
 
+@pytest.mark.parametrize("words", [["--hf-tokn=hf_0123456789abcdef"], ["--seed", "hf_0123456789abcdef"]])
+def test_what_looks_like_a_token_is_not_shown(words):
+    """A slip in a flag must not print what stands behind it."""
+    (fault,) = argument_faults(words, TABLE)
+    assert "0123456789abcdef" not in str(fault)
+
+
 def test_a_plug_in_may_bring_parsers_of_its_own():
     """Then an unknown name is no fault."""
     assert argument_faults(["--tool-call-parser", "ours", "--tool-parser-plugin", "/p.py"], TABLE) == ()

@@ -16,6 +16,7 @@ from pulumi_plinth.engines.table import EngineTable
 from pulumi_plinth.engines.values import PLUGINS, wrong_value
 from pulumi_plinth.engines.words import Argument, Misread, read_words
 from pulumi_plinth.errors import Fault, nearest
+from pulumi_plinth.model.findings import hide
 
 TYPO = 0.85
 """From this likeness on (0 to 1), an unknown variable is a known one misspelt; below, it may be somebody's own."""
@@ -44,7 +45,7 @@ def check_arguments(words: Sequence[str], table: EngineTable, path: str = "engin
     faults = []
     for item in read:
         if isinstance(item, Misread):
-            faults.append(Fault(path, item.word, item.problem, item.remedy))
+            faults.append(Fault(path, hide(item.word), item.problem, item.remedy))
         elif wrong := wrong_value(item, table, used & set(PLUGINS.values())):
             faults.append(Fault(path, _shown(item), *wrong))
     faults.extend(_missing(arguments, path))
@@ -91,7 +92,7 @@ def _unknown(names: Sequence[str], table: EngineTable) -> list[str]:
 def _shown(argument: Argument) -> str:
     separator = " " if "=" not in argument.word else ""
     values = "" if separator == "" else " ".join(argument.values)
-    return f"{argument.word}{separator}{values}".strip()
+    return hide(f"{argument.word}{separator}{values}".strip())
 
 
 def _missing(arguments: Sequence[Argument], path: str) -> Iterator[Fault]:
