@@ -128,6 +128,9 @@ class Cache:
     needed_bytes: int | None = None
     available_bytes: int | None = None
     """What the wanted context needs and what there is, where both are stated."""
+    estimated_bytes: int | None = None
+    measured_bytes: int | None = None
+    """What somebody counted, and what it turned out to be."""
     whole_windows: bool = False
     """The allocator keeps all tokens of sliding layers too."""
     states: int | None = None

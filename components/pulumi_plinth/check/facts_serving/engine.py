@@ -67,7 +67,7 @@ OTHER_ENGINES = ("sglang", "tgi", "lmdeploy", "trtllm", "tensorrt-llm", "llama.c
 
 def read_engine(facts: Facts, known: Known) -> Serving:
     """Read everything about the engine itself."""
-    image = facts.text("(vllm_|engine_|container_|serving_)?image(_tag|_name|_reference)?") or None
+    image = facts.text("(vllm_|engine_|container_|serving_)?image(_tag|_name|_reference)?|(docker_|image_)?tag") or None
     commands = [serving_of_command(line) for line in _lines(facts)]
     arguments, doubles = _arguments(facts, known, commands)
     environment = dict(_environment(facts))
@@ -174,6 +174,6 @@ def _environment(facts: Facts) -> Iterator[tuple[str, str]]:
             for word in words_of(value):
                 name, _, item = word.partition("=")
                 yield name.strip(), item.strip()
-    for key, value in facts.each("(vllm|cuda_visible|nvidia_visible|hf|nccl|ray|torch)_[a-z0-9_]+"):
+    for key, value in facts.each("(vllm|cuda_visible|nvidia_visible|hf|nccl|ray|torch|pytorch)_[a-z0-9_]+"):
         if not isinstance(value, (Mapping, list)) and not key.startswith("vllm_version"):
             yield key.upper(), {"True": "1", "False": "0"}.get(str(value), str(value))

@@ -18,6 +18,8 @@ CACHE_KEYS = (
     "|tokens_in_(kv_)?cache|(gpu_)?kv_cache_size"
 )
 NOT_GPU = "disk|ephemeral|host|init|shm|pvc|storage|ram|boot|volume|node|shared|cpu"
+COUNTED = "(.+_)?(formula|estimate|estimated|predicted|planned|counted|naive)(_.+)?_(gb|gib)"
+MEASURED = "(.+_)?(real|actual|measured|observed|allocated|reserved)(_.+)?_(gb|gib)"
 NEEDED = rf"(?!.*({NOT_GPU})).*(need|requir)\w*_(gb|gib)|(gb|gib)_(needed|required)"
 THERE = rf"(?!.*({NOT_GPU})).*(available|spare|left)\w*_(gb|gib)|(gb|gib)_(available|left)"
 ENCODER_DECODERS = ("whisper", "bart", "mbart", "t5", "florence2")
@@ -113,6 +115,8 @@ def read_cache(facts: Facts) -> Cache:
         tokens=int(tokens) if tokens else None,
         needed_bytes=_size(facts, NEEDED),
         available_bytes=_size(facts, THERE),
+        estimated_bytes=_size(facts, COUNTED),
+        measured_bytes=_size(facts, MEASURED),
         whole_windows=re.search(r"full|whole|unif|no hybrid|reserve", allocator.lower()) is not None,
         states=int(states) if states else None,
         request_tokens=int(prompt + answer) if prompt and answer else None,

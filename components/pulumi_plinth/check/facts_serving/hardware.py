@@ -47,6 +47,15 @@ SAME_CARD = 0.12
 GPU_KEYS = "(node_|gpu_)?(gpus?|gpu_(name|type|model|kind|product)|accelerators?|card|devices?)"
 LABEL_KEYS = "(node_|gpu_)label(_product)?|(actual|real|found|node)_(gpu|accelerator|product)|gpu_product|product"
 INSTANCE_KEYS = "instance(_type)?|shape|vm_size|machine_type|node_shape|instance_types?|flavor"
+FAMILIES = (
+    (r"g4dn\.|standard_nc\d+as_t4|n1-.*t4", "T4"), (r"g5g?\.", "A10G"), (r"g6\.", "L4"), (r"g6e\.", "L40S"),
+    (r"p3dn\.", "V100 32GB"), (r"p3\.|standard_nc\d+s_v3", "V100 16GB"), (r"p4d\.|a2-highgpu", "A100 40GB"),
+    (r"p4de\.|a2-ultragpu|standard_nc\d+ads_a100", "A100 80GB"),
+    (r"p5\.|a3-highgpu|standard_nd96isr_h100", "H100 80GB"),
+    (r"p5en?\.|a3-ultragpu", "H200"), (r"g2-standard", "L4"), (r"standard_nv\d+ads_a10", "A10 24GB"),
+)  # fmt: skip
+"""Families of instances and their GPU; sizes with a row in shapes.csv are found there."""
+
 MANAGED_CUDA_BELOW: tuple[tuple[str, Version], ...] = (("oci data science", (11, 8)),)
 """Managed services with a driver of their own, and a CUDA release that it is below
 (oracle-samples/oci-data-science-ai-samples#363).
@@ -58,7 +67,7 @@ def read_gpu(facts: Facts, known: Known) -> Gpu:
     shape = _shape(facts, known)
     gpu = _of_shape(shape) if shape else Gpu()
     texts = (facts.text(pattern) for pattern in (GPU_KEYS, LABEL_KEYS, "partition|mig(_profile)?"))
-    said = " ".join(text for text in texts if text)
+    said = " ".join(text for text in texts if text) or ("" if shape else _family(facts))
     resource = facts.text("(gpu_)?resource(_name)?") or ""
     sliced = "/mig-" in resource or facts.has("(.+_)?nvidia_com_mig_.+")
     named = gpu_of(said)
@@ -115,6 +124,12 @@ def read_nodes(facts: Facts) -> int | None:
 def _shape(facts: Facts, known: Known) -> Shape | None:
     named = (facts.text(INSTANCE_KEYS) or "").strip().lower()
     return next((shape for name, shape in known.shapes.items() if name.lower() == named), None)
+
+
+def _family(facts: Facts) -> str:
+    """Return the GPU of an instance's family, where the very instance is in no table."""
+    named = (facts.text(INSTANCE_KEYS) or "").strip().lower()
+    return next((gpu for pattern, gpu in FAMILIES if re.match(pattern, named)), "")
 
 
 def _of_shape(shape: Shape) -> Gpu:

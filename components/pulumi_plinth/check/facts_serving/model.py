@@ -45,6 +45,16 @@ NUMBERS: Mapping[str, tuple[str, str]] = {
 }
 """Field of a card -> config.json's key and how people spell it."""
 
+OTHERS: Mapping[str, str] = {
+    "model_max_length": "model_max_length",
+    "original_max_position_embeddings": "original_max_position_embeddings",
+    "vision_num_attention_heads": "(vision|vit|visual)_(tower_)?(num_)?(attention_)?heads",
+    "sliding_window": "sliding_window",
+    "n_physical_experts": "(n|num)_physical_experts",
+    "expert_parallel_size": "(ep|expert_parallel)_size",
+}
+"""Keys that no card has a field for, and how people spell them."""
+
 FORMATS = ("safetensors", "gguf", "mlx", "onnx", "exl2", "exl3", "tensorrt")
 FORMAT_KEYS = (
     "(weights?_|model_|file_|checkpoint_)?(file_?)?formats?|repo_(weights|files)|weight_files|files|weights(_in_repo)?"
@@ -73,8 +83,8 @@ def _config(facts: Facts, serving: Serving) -> dict[str, Any]:
         number = facts.number(f"(text_config_|config_)?({pattern})")
         if number:
             config[key] = int(number)
-    for key in ("model_max_length", "original_max_position_embeddings", "vision_num_attention_heads", "sliding_window"):
-        if number := facts.number(f"(config_|vision_config_)?{key}"):
+    for key, pattern in OTHERS.items():
+        if number := facts.number(f"(config_|vision_config_)?({pattern})"):
             config[key] = int(number)
     overrides = config_overrides(serving.arguments)
     config |= overrides

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse
 from pulumi_plinth.check.serving_rules import values
+from pulumi_plinth.check.serving_rules.releases import ADAPTERS_MISSING, RANK_LIMITS
 from pulumi_plinth.check.subject import Subject
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -129,3 +130,24 @@ def towers(subject: Subject) -> Iterator[Verdict]:
     if seeing and not values.switched(subject.serving, "enable-tower-connector-lora"):
         problem = f"the adapter changes {seeing[0]}, a part of the vision tower"
         yield refuse("lora-targets", "target_modules", problem, "train the language model only, or merge the adapter")
+
+
+def unsupported(subject: Subject) -> Iterator[Verdict]:
+    """Hold that some model types took adapters late."""
+    serving = subject.serving
+    span = ADAPTERS_MISSING.get(values.model_type(serving))
+    asked = values.switched(serving, "enable-lora") or serving.adapter.rank is not None
+    if asked and span and span.holds(serving.version):
+        problem = f"{values.model_type(serving)} takes no adapters in this release"
+        yield refuse("lora-support", "--enable-lora", problem, "merge the adapter, or take a newer release")
+
+
+def highest_rank(subject: Subject) -> Iterator[Verdict]:
+    """Hold that each release has a highest rank."""
+    serving = subject.serving
+    wanted = max(serving.adapter.rank or 0, values.whole(serving, "max-lora-rank") or 0)
+    version = serving.version or RANK_LIMITS[-1][0]
+    limit = max(rank for first, rank in RANK_LIMITS if first <= version)
+    if wanted > limit:
+        problem = f"rank {wanted} is above {limit}, the highest of this release"
+        yield refuse("lora-rank", "--max-lora-rank", problem, "merge the adapter, or train a lower rank")

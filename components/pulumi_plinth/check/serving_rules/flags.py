@@ -23,6 +23,16 @@ GONE: Mapping[str, Version] = {
 }  # fmt: skip
 """Flags that there were, and the first release without them (for some, the latest that can be)."""
 
+ADDED: Mapping[str, Version] = {
+    "async-scheduling": (0, 10), "compilation-config": (0, 6, 4), "cpu-offload-gb": (0, 5, 3),
+    "data-parallel-size": (0, 8, 2), "decode-context-parallel-size": (0, 10, 2), "enable-auto-tool-choice": (0, 5, 5),
+    "enable-expert-parallel": (0, 8), "enable-log-requests": (0, 10), "hf-overrides": (0, 6, 4),
+    "kv-cache-memory-bytes": (0, 10, 2), "kv-transfer-config": (0, 6, 4), "limit-mm-per-prompt": (0, 5, 5),
+    "mm-processor-cache-gb": (0, 10), "nnodes": (0, 11, 1), "reasoning-parser": (0, 7),
+    "shutdown-timeout": (0, 18), "structured-outputs-config": (0, 10, 2), "tool-call-parser": (0, 5, 5),
+}  # fmt: skip
+"""Flags, and the first release that has them (for some, the earliest that can be)."""
+
 NEEDING = ("enable-auto-tool-choice",)
 """Switches that need another flag beside them."""
 
@@ -47,17 +57,22 @@ def flag_rules(table: EngineTable) -> tuple[Rule, ...]:
             if fault:
                 yield refuse("metric", fault.path, f"{name} {fault.problem}", fault.remedy)
 
-    return (known_words, known_metrics, gone, rendered_for_newer)
+    return (known_words, known_metrics, of_its_time, rendered_for_newer)
 
 
-def gone(subject: Subject) -> Iterator[Verdict]:
-    """Hold that a flag that a release removed stops it."""
+def of_its_time(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a command line has no flag from before or after the release."""
     version = subject.serving.version
-    for flag in subject.serving.arguments:
-        first = GONE.get(flag)
-        if version and first and version >= first:
-            problem = f"--{flag} is gone since {release(first)}, this is {release(version)}"
+    if version is None or version == (0,):
+        return
+    for flag in _written(subject.serving):
+        last, first = GONE.get(flag), ADDED.get(flag)
+        if last and version >= last:
+            problem = f"--{flag} is gone since {release(last)}, this is {release(version)}"
             yield refuse("flag", f"--{flag}", problem, "leave it out, or see `vllm serve --help`")
+        if first and version < first:
+            problem = f"--{flag} arrived in {release(first)}, this is {release(version)}"
+            yield refuse("flag", f"--{flag}", problem, f"leave it out, or take release {release(first)} or later")
 
 
 def rendered_for_newer(subject: Subject) -> Iterator[Verdict]:
@@ -67,6 +82,12 @@ def rendered_for_newer(subject: Subject) -> Iterator[Verdict]:
         shown = ", ".join(f"--{flag}" for flag in list(serving.arguments)[:3])
         verdict = refuse if serving.engine == "router" else warn
         yield verdict("flag", "image", f"the image is older than {shown}", "take the image of the chart's release")
+
+
+def _written(serving: Serving) -> list[str]:
+    """Return the flags that stand in a command line, not those that fields of other tools are named like."""
+    flags = (word[2:].partition("=")[0].replace("_", "-") for word in serving.words if word.startswith("--"))
+    return list(dict.fromkeys(flags))
 
 
 def _words(serving: Serving) -> list[str]:

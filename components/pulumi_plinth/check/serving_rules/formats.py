@@ -7,7 +7,14 @@ from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.serving_rules import values
-from pulumi_plinth.check.serving_rules.releases import GGUF_COLON_UNKNOWN, GGUF_IN_TREE, GGUF_SHARDS_WRONG, release
+from pulumi_plinth.check.serving_rules.releases import (
+    BITSANDBYTES_SHARDS_REFUSED,
+    GGUF_COLON_UNKNOWN,
+    GGUF_IN_TREE,
+    GGUF_SHARDS_REFUSED,
+    GGUF_SHARDS_WRONG,
+    release,
+)
 from pulumi_plinth.check.subject import Subject
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -40,12 +47,29 @@ def load_format(subject: Subject) -> Iterator[Verdict]:
 
 
 def gguf_over_gpus(subject: Subject) -> Iterator[Verdict]:
-    """Hold that GGUF over several GPUs was wrong without a word."""
+    """Hold that GGUF over several GPUs was refused at first, then wrong without a word."""
     serving = subject.serving
-    over = values.tensor(serving) > 1 and "gguf" in serving.weights.formats
-    if over and GGUF_SHARDS_WRONG.holds(serving.version):
-        problem = "GGUF over several GPUs answers garbage in this release"
-        yield warn("gguf-tensor-parallel", "--tensor-parallel-size", problem, "take safetensors, or a newer release")
+    if values.tensor(serving) == 1 or "gguf" not in serving.weights.formats:
+        return
+    path, remedy = "--tensor-parallel-size", "take safetensors, or a newer release"
+    if GGUF_SHARDS_REFUSED.holds(serving.version):
+        yield refuse("gguf-tensor-parallel", path, "GGUF is not divided over GPUs in this release", remedy)
+    elif GGUF_SHARDS_WRONG.holds(serving.version):
+        yield warn("gguf-tensor-parallel", path, "GGUF over several GPUs answers garbage in this release", remedy)
+
+
+def bitsandbytes_over_gpus(subject: Subject) -> Iterator[Verdict]:
+    """Hold that releases divided checkpoints of bitsandbytes late."""
+    serving = subject.serving
+    made = serving.card.quantization.method if serving.card and serving.card.quantization else ""
+    if made == "bitsandbytes" and values.tensor(serving) > 1:
+        path, remedy = "--tensor-parallel-size", "use pipeline stages, or a checkpoint in another format"
+        if BITSANDBYTES_SHARDS_REFUSED.holds(serving.version):
+            problem = "a checkpoint of bitsandbytes is not divided over GPUs in this release"
+            yield refuse("bitsandbytes-tensor-parallel", path, problem, remedy)
+        elif serving.version is None:
+            problem = "releases before 0.8 do not divide a checkpoint of bitsandbytes over GPUs"
+            yield warn("bitsandbytes-tensor-parallel", path, problem, remedy)
 
 
 def gguf_colon(subject: Subject) -> Iterator[Verdict]:

@@ -11,6 +11,7 @@ from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.serving import Serving
 from pulumi_plinth.check.serving_rules import values
 from pulumi_plinth.check.serving_rules.releases import (
+    EXPANDABLE_SEGMENTS_FAIL,
     NO_PIPELINE,
     ONLINE_BLOCKS_UNPADDED,
     RAY_STAGES,
@@ -23,6 +24,7 @@ from pulumi_plinth.fit.parallel import Nodes, misfits
 from pulumi_plinth.fit.shapes import plain_shape
 from pulumi_plinth.quantities import GIB
 
+ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 PARTITION = "VLLM_PP_LAYER_PARTITION"
 TENSOR = "--tensor-parallel-size"
 PIPELINE = "--pipeline-parallel-size"
@@ -144,6 +146,34 @@ def draft_ranks(subject: Subject) -> Iterator[Verdict]:
     if draft and draft not in (1, values.tensor(serving)):
         problem = f"the draft model is spread over {draft} GPUs, its target over {values.tensor(serving)}"
         yield refuse("draft-tensor-parallel", "--speculative-config", problem, "write 1 or the target's size")
+
+
+def dealt_experts(subject: Subject) -> Iterator[Verdict]:
+    """Hold that experts which are kept twice, or dealt by number, must divide."""
+    serving = subject.serving
+    count = serving.config.get("n_physical_experts") or (
+        serving.card.experts.count if serving.card and serving.card.experts else 0
+    )
+    size = serving.config.get("expert_parallel_size") or values.tensor(serving) * (
+        values.whole(serving, "data-parallel-size") or 1
+    )
+    balanced = values.switched(serving, "enable-eplb") or "n_physical_experts" in serving.config
+    if balanced and count and size and count % size:
+        problem = f"{count} experts cannot be dealt to {size} GPUs ({count} mod {size} = {count % size})"
+        yield refuse("experts", "--enable-expert-parallel", problem, "write a divisor, or redundant experts")
+
+
+def segments(subject: Subject) -> Iterator[Verdict]:
+    """Hold that PyTorch's expandable segments move memory that other GPUs or a KV connector hold by address."""
+    serving = subject.serving
+    asked = "expandable_segments:true" in serving.environment.get(ALLOCATOR, "").lower()
+    if asked and "kv-transfer-config" in serving.arguments:
+        yield refuse(
+            "allocator", ALLOCATOR, "expandable segments move memory that a KV connector holds", "leave it out"
+        )
+    elif asked and values.tensor(serving) > 1 and EXPANDABLE_SEGMENTS_FAIL.holds(serving.version, unknown=True):
+        problem = f"expandable segments crash {values.tensor(serving)} GPUs that share memory by handle"
+        yield refuse("allocator", ALLOCATOR, problem, "leave it out")
 
 
 def divided_layers(subject: Subject) -> Iterator[Verdict]:

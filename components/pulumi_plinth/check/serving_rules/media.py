@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.serving_rules import values
 from pulumi_plinth.check.serving_rules.context import longest
+from pulumi_plinth.check.serving_rules.releases import MEDIA_LIMIT_REFUSED
 from pulumi_plinth.check.subject import Subject
 from pulumi_plinth.quantities import GIB, human_gib
 
@@ -25,6 +26,7 @@ LARGE_ITEMS = (
 )
 """Types whose images and videos have as many tokens as they have pixels for."""
 
+TEXT_ONLY = ("TEXT_TO_TEXT",)
 PROFILE_BYTES = 20 * GIB
 """What the profile run's largest image and video have taken beside weights: 24 GB less 7 GB was not enough for a model
 of 3B (vllm-project/vllm#18124)."""
@@ -65,3 +67,12 @@ def profile_peak(subject: Subject) -> Iterator[Verdict]:
     if 0 < spare < PROFILE_BYTES:
         problem = f"{human_gib(spare)} are left beside the weights, the largest image and video may need more"
         yield warn("media-profile", "--limit-mm-per-prompt", problem, "bound images, videos and pixels")
+
+
+def limits_of_text(subject: Subject) -> Iterator[Verdict]:
+    """Hold that a model of text has no media to limit."""
+    serving, card = subject.serving, subject.serving.card
+    reads_text = card is not None and card.capabilities == TEXT_ONLY and values.model_type(serving) not in LARGE_ITEMS
+    if reads_text and "limit-mm-per-prompt" in serving.arguments and MEDIA_LIMIT_REFUSED.holds(serving.version):
+        problem = f"{serving.model or 'the model'} reads text only, this release refuses limits of media for it"
+        yield refuse("media-limit", "--limit-mm-per-prompt", problem, "leave it out")

@@ -9,7 +9,7 @@ from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.serving import Serving
 from pulumi_plinth.check.serving_rules import values
 from pulumi_plinth.check.serving_rules.context import longest
-from pulumi_plinth.check.serving_rules.releases import release
+from pulumi_plinth.check.serving_rules.releases import CONNECTOR_KEEPS_WINDOWS, release
 from pulumi_plinth.check.subject import Subject
 from pulumi_plinth.fit.layout import Batch, Layout, default_batch
 from pulumi_plinth.fit.overhead import Adapters
@@ -133,7 +133,8 @@ def stated_need(subject: Subject) -> Iterator[Verdict]:
 def whole_windows(subject: Subject) -> Iterator[Verdict]:
     """Hold that sliding layers save nothing where the allocator keeps all of their tokens."""
     serving = subject.serving
-    kept = serving.cache.whole_windows or values.switched(serving, "disable-hybrid-kv-cache-manager")
+    connected = "kv-transfer-config" in serving.arguments and CONNECTOR_KEEPS_WINDOWS.holds(serving.version)
+    kept = connected or serving.cache.whole_windows or values.switched(serving, "disable-hybrid-kv-cache-manager")
     slides = serving.card is not None and any(group.kind == "sliding" for group in serving.card.attention)
     if kept and (slides or serving.cache.whole_windows):
         problem = "sliding layers keep every token with this allocator, the cache is as large as with full attention"
@@ -146,6 +147,14 @@ def states(subject: Subject) -> Iterator[Verdict]:
     if found and requests and requests > found:
         problem = f"{requests} requests need a state each, the cache holds {found}"
         yield refuse("state-cache", "--max-num-seqs", problem, f"write at most {found}")
+
+
+def estimates(subject: Subject) -> Iterator[Verdict]:
+    """Hold that an estimate below what was measured lets through what will not fit."""
+    cache = subject.serving.cache
+    if cache.estimated_bytes and cache.measured_bytes and cache.estimated_bytes < (1 - MARGIN) * cache.measured_bytes:
+        problem = f"{human_gib(cache.estimated_bytes)} are counted, {human_gib(cache.measured_bytes)} were measured"
+        yield warn("estimate-too-low", "estimate", problem, "count what the engine's allocator reserves")
 
 
 def swap(subject: Subject) -> Iterator[Verdict]:

@@ -58,8 +58,29 @@ CHUNKED_BY_DEFAULT = Span(first=(0, 8))
 DYNAMIC_ROPE_IGNORED = Span(last=(0, 2))
 """Dynamic rope scaling did not lengthen the context (vllm-project/vllm#2518)."""
 
-GGUF_SHARDS_WRONG = Span(last=(0, 5))
-"""GGUF over several GPUs answered garbage (vllm-project/vllm#7880, seen on 0.5.5)."""
+GGUF_SHARDS_REFUSED = Span(last=(0, 5, 4))
+GGUF_SHARDS_WRONG = Span(first=(0, 5, 5), last=(0, 5))
+"""GGUF over several GPUs: refused (vllm-project/vllm#7662), then garbage (#7880, seen on 0.5.5)."""
+
+BITSANDBYTES_SHARDS_REFUSED = Span(last=(0, 7))
+"""Checkpoints of bitsandbytes were not divided by tensor parallelism (vllm-project/vllm#13122, seen on 0.7.3)."""
+
+MEDIA_LIMIT_REFUSED = Span(last=(0, 10))
+"""--limit-mm-per-prompt stopped a model of text (zai-org/GLM-V#15); 0.32 does not look."""
+
+EXPANDABLE_SEGMENTS_FAIL = Span(last=(0, 31))
+"""expandable_segments:True crashed several GPUs (kaito-project/kaito#1077)."""
+
+CONNECTOR_KEEPS_WINDOWS = Span(last=(0, 11))
+"""A KV connector switched the hybrid allocator off (vllm-project/vllm#30166)."""
+
+ADAPTERS_MISSING: Mapping[str, Span] = {
+    "deepseek_v2": Span(last=(0, 10)), "deepseek_v3": Span(last=(0, 10)), "gpt_oss": Span(last=(0, 10)),
+}  # fmt: skip
+"""Model types that took no adapters (vllm-project/vllm#12891)."""
+
+RANK_LIMITS: tuple[tuple[Version, int], ...] = (((), 64), ((0, 5, 4), 256), ((0, 8), 512))
+"""First release -> highest rank of an adapter (vllm-project/vllm#2847; the earliest that can be)."""
 
 GGUF_IN_TREE = Span(last=(0, 31))
 """Releases with a loader for GGUF; 0.32 leaves it to a plug-in (its list of load formats)."""
@@ -85,11 +106,13 @@ TEMPLATE_MISSING: Mapping[str, Span] = {"deepseek_v32": Span(last=(0, 11))}
 """Chat models that bring no template, and the releases without a renderer of their own for them."""
 
 METHODS: tuple[tuple[str, Span, tuple[int, int]], ...] = (
-    ("awq", Span(), (7, 5)),
+    ("awq", Span(last=(0, 2, 0)), (8, 0)),
+    ("awq", Span(first=(0, 2, 1)), (7, 5)),
     ("awq_marlin", Span(last=(0, 31)), (8, 0)),
     ("gptq_marlin", Span(last=(0, 31)), (8, 0)),
     ("marlin", Span(last=(0, 31)), (8, 0)),
-    ("fp8", Span(last=(0, 9)), (8, 0)),
+    ("fp8", Span(last=(0, 4)), (8, 9)),
+    ("fp8", Span(first=(0, 5), last=(0, 9)), (8, 0)),
     ("fp8", Span(first=(0, 10)), (7, 5)),
     ("mxfp4", Span(last=(0, 10, 1)), (9, 0)),
     ("mxfp4", Span(first=(0, 10, 2)), (8, 0)),
