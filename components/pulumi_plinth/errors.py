@@ -139,5 +139,8 @@ def _keys_at(document: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
+    """Write a value as JSON, short; texts inside a mapping are left out, because one of them may be a secret."""
+    if isinstance(value, dict):
+        value = {key: "…" if isinstance(item, (str, dict, list, tuple)) else item for key, item in value.items()}
+    text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= VALUE_LIMIT else text[: VALUE_LIMIT - 1] + "…"

@@ -13,11 +13,12 @@ from pulumi_plinth.planner import StackPlan
 ALL = ("*",)
 CACHE = ("kv cache",)
 BILL = ("memory", "memory: weights", "memory: kv cache", "memory: engine", "memory: total")
+PARSERS = ("tools", "reasoning")
 SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "name": ((), ()),
-    "target": ((), ()),
+    "target": (("runtime",), ()),
     "environment": ((), ()),
-    "model": (("card", "weights", "lifecycle"), ()),
+    "model": (("card", "weights", "lifecycle", "chat template", "architecture", "quantization", *PARSERS), ()),
     "gpus": (("shape", "layout", "experts", "concurrency"), ()),
     "nodes": (("shape", "layout", "network"), ()),
     "replicas": (("price", "concurrency"), ()),
@@ -39,11 +40,11 @@ SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "host_memory_bytes": (("host memory",), ()),
     "shared_memory_bytes": (("host memory",), ()),
     "rdma": (("network", "layout"), ()),
-    "arguments": (("layout", "experts", "memory", "batch", "context"), ()),
+    "arguments": (("layout", "experts", "memory", "batch", "context", "check"), ()),
     "endpoint": (("api",), ()),
     "management": (("management",), ()),
     "launch": (ALL, ()),
-    "launchDigest": (("weights",), ()),
+    "launchDigest": (("weights", "engine"), ()),
 }
 """For each key of a deployment's JSON: subjects of the reasons behind it, and parts of the memory bill."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pulumi_plinth.deployment.gpu_arguments import engine_arguments
 from pulumi_plinth.deployment.gpu_case import GpuCase, candidates_of, card_of, limits_of, wish_of
+from pulumi_plinth.deployment.gpu_checks import check_plan
 from pulumi_plinth.deployment.gpu_reasons import GpuDecision, gpu_reasons, refusals
 from pulumi_plinth.deployment.lifecycle import lifecycle_faults
 from pulumi_plinth.deployment.outline import Outline
@@ -97,10 +98,10 @@ def plan_gpus(case: GpuCase, faults: list[Fault]) -> GpuPlan | None:
     if not options[0].fits:
         faults.extend(refusals(case, options))
         return None
-    return _planned(case, sizer, options)
+    return _planned(case, sizer, options, faults)
 
 
-def _planned(case: GpuCase, sizer: Sizer, options: tuple[Option, ...]) -> GpuPlan | None:
+def _planned(case: GpuCase, sizer: Sizer, options: tuple[Option, ...], faults: list[Fault]) -> GpuPlan | None:
     shape, fitted = options[0].shape, options[0].outcome
     if not isinstance(fitted, Fitted):
         return None
@@ -109,15 +110,18 @@ def _planned(case: GpuCase, sizer: Sizer, options: tuple[Option, ...]) -> GpuPla
     storage = storage_cost(shape, fitted.nodes, _kept(case, sizer), case.market.storage)
     told = tell(sizer, nodes, wish_on(shape, wish_of(case), limits.sequences), fitted, Bill(case.terms, storage))
     decision = GpuDecision(case, sizer.card, options, told, storage)
+    arguments = tuple(engine_arguments(spec, served_name(spec.model, case.declared), fitted, case.adapters))
+    refused, doubts = check_plan(case, told, arguments, sizer.card)
+    faults.extend(refused)
     return GpuPlan(
         name=case.name,
         model=spec.model,
         told=told,
         replicas=case.terms.replicas,
         region=spec.region,
-        arguments=tuple(engine_arguments(spec, served_name(spec.model, case.declared), fitted, case.adapters)),
+        arguments=arguments,
         startup_seconds=round(spec.startup_timeout) if spec.startup_timeout else told.needs.startup_seconds,
-        reasons=tuple(gpu_reasons(decision)),
+        reasons=(*gpu_reasons(decision), *doubts),
         alternatives=_alternatives(case, sizer, options, fitted),
         environment=spec.environment,
     )

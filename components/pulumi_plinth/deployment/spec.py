@@ -28,6 +28,14 @@ OWNED_ARGUMENTS = frozenset(
 )  # fmt: skip
 """Engine arguments that follow from other fields; as `engineArgs` they would contradict the plan."""
 
+REFUSED_VARIABLES = {
+    "VLLM_API_KEY": "a key in plain text; keys are made for you, or leave the server `open`",
+    "VLLM_SERVER_DEV_MODE": "opens sleep, cache reset and remote calls to everybody with a key",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "lets clients load files; adapters are added on the management port",
+    "VLLM_ALLOW_INSECURE_SERIALIZATION": "lets a message run code",
+}
+"""Variables that would undo what the gate in front of the engine does, and why."""
+
 
 class DeploymentSpec(Spec):
     """How a model is served. The deployment's name is its key under `deployments`."""
@@ -221,6 +229,13 @@ class DeploymentSpec(Spec):
         owned = [item for item in value if item.split("=")[0].replace("_", "-") in OWNED_ARGUMENTS]
         if owned:
             raise ValueError(f"contradicts the plan ({', '.join(owned)}); use the field of the same meaning instead")
+        return value
+
+    @field_validator("environment")
+    @classmethod
+    def _nothing_undone(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in sorted(value.keys() & REFUSED_VARIABLES.keys()):
+            raise ValueError(f"may not have {name} ({REFUSED_VARIABLES[name]}); remove it")
         return value
 
     @property

@@ -15,7 +15,6 @@ from pulumi_plinth.quantities import GIB, ByteSize, Flag, Text
 from pulumi_plinth.spec import Spec
 
 
-
 def parse_shape_name(name: str) -> str:
     """Check the name of a shape: what clouds and node labels use."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}", name):
