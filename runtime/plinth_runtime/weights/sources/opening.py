@@ -19,6 +19,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
     {
         "oci": "plinth_runtime.weights.sources.oci",
         "ocios": "plinth_runtime.weights.sources.oci",
+        "s3": "plinth_runtime.weights.sources.s3",
         "hf": "plinth_runtime.weights.sources.hub",
         "https": "plinth_runtime.weights.sources.https",
         "http": "plinth_runtime.weights.sources.https",

@@ -1,0 +1,118 @@
+"""Publishing to S3 and stores that speak it, by botocore. Every part goes with a checksum that the store checks.
+
+Amazon keeps the CRC32C of the whole, other stores get what all of them know: an MD5 of each part. An object of one part
+waits in memory until it is complete; a larger one is a multipart upload, which appears at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from plinth_runtime.weights.sources.s3_account import S3Account, translated
+
+
+@dataclass(frozen=True, slots=True)
+class S3Target:
+    """One object that is to be. `whole_crc`: the store keeps the CRC32C of the whole."""
+
+    client: Any
+    where: dict[str, str]
+    words: str
+    whole_crc: bool
+
+    def checksum(self, data: bytes, crc32c: int) -> dict[str, str]:
+        """Give the parameter that makes the store check these bytes."""
+        if self.whole_crc:
+            return {"ChecksumCRC32C": crc_text(crc32c)}
+        return {"ContentMD5": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()}
+
+
+class S3Store:
+    """One folder of a bucket that is published to; a `Store`. `place` is bucket and prefix."""
+
+    def __init__(self, address: str, place: tuple[str, str], account: S3Account) -> None:
+        self._address = address
+        self._bucket, self._prefix = place
+        self._account = account
+
+    def describe(self) -> str:
+        """Name the folder."""
+        return self._address
+
+    def begin(self, name: str, size: int, part_size: int) -> S3Upload | S3SmallUpload:
+        """Start an object."""
+        key = f"{self._prefix}/{name}" if self._prefix else name
+        target = S3Target(
+            self._account.client,
+            {"Bucket": self._bucket, "Key": key},
+            f"publishing {name} to {self._address}",
+            self._account.is_aws,
+        )
+        return S3Upload(target) if size > part_size else S3SmallUpload(target)
+
+
+class S3SmallUpload:
+    """An object of one part, or none; an `Upload`."""
+
+    def __init__(self, target: S3Target) -> None:
+        self._target = target
+        self._content = b""
+
+    def put_part(self, number: int, data: memoryview, crc32c: int) -> None:  # noqa: ARG002 the whole is checked
+        """Keep the only part."""
+        self._content = bytes(data)
+
+    def complete(self, crc32c: int) -> None:
+        """Store the object."""
+        target = self._target
+        with translated(target.words):
+            sums = target.checksum(self._content, crc32c)
+            target.client.put_object(**target.where, Body=self._content, **sums)
+
+    def abort(self) -> None:
+        """Forget the part."""
+        self._content = b""
+
+
+class S3Upload:
+    """An object of several parts; an `Upload`."""
+
+    def __init__(self, target: S3Target) -> None:
+        self._target = target
+        self._parts: dict[int, dict[str, Any]] = {}
+        kind = {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"} if target.whole_crc else {}
+        with translated(target.words):
+            self._id = target.client.create_multipart_upload(**target.where, **kind)["UploadId"]
+
+    def put_part(self, number: int, data: memoryview, crc32c: int) -> None:
+        """Store one part. S3 counts from 1."""
+        target, content = self._target, bytes(data)
+        sums = target.checksum(content, crc32c)
+        with translated(target.words):
+            answer = target.client.upload_part(
+                **target.where, UploadId=self._id, PartNumber=number + 1, Body=content, **sums
+            )
+        kept = {name: value for name, value in sums.items() if name != "ContentMD5"}
+        self._parts[number] = {"PartNumber": number + 1, "ETag": answer["ETag"], **kept}
+
+    def complete(self, crc32c: int) -> None:
+        """Put the parts together; a store that keeps the CRC32C of the whole refuses another one."""
+        target = self._target
+        whole = {"ChecksumCRC32C": crc_text(crc32c), "ChecksumType": "FULL_OBJECT"} if target.whole_crc else {}
+        parts = {"Parts": [part for _, part in sorted(self._parts.items())]}
+        with translated(target.words):
+            target.client.complete_multipart_upload(**target.where, UploadId=self._id, MultipartUpload=parts, **whole)
+
+    def abort(self) -> None:
+        """Remove the parts."""
+        target = self._target
+        with translated(target.words):
+            target.client.abort_multipart_upload(**target.where, UploadId=self._id)
+
+
+def crc_text(crc32c: int) -> str:
+    """Write a CRC32C as S3 does."""
+    return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
