@@ -140,6 +140,36 @@ def test_borders(rule, fields, speaks):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "bash start-ray.sh leader --size=2; python3 -m vllm.entrypoints.openai.api_server --port 8080 --model m",
+        "set -e && exec vllm serve m --port 8080",
+        "echo ready\nvllm serve m \\\n  --port 8080",
+    ],
+)
+def test_shells(text):
+    """Of a shell's text the command that starts the engine is read."""
+    subject = deployment(command=["/bin/sh", "-c"], args=[text])
+    assert subject.serving.model == "m"
+    assert subject.place.traffic.engine_port == 8080
+
+
+def test_headless_services_set_no_variables():
+    """Only services with an address put variables into pods."""
+    owner = {
+        "kind": "StatefulSet",
+        "metadata": {"name": "chat"},
+        "spec": {
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"image": "vllm/vllm-openai"}]}}
+        },
+    }
+    service = {"kind": "Service", "metadata": {"name": "vllm"}, "spec": {"selector": {"a": "b"}, "ports": []}}
+    headless = {**service, "spec": {**service["spec"], "clusterIP": "None"}}
+    assert "service-named-vllm" in rules(subjects_of_manifest([owner, service])[0][1])
+    assert "service-named-vllm" not in rules(subjects_of_manifest([owner, headless])[0][1])
+
+
+@pytest.mark.parametrize(
     "document",
     [
         None,

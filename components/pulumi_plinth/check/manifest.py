@@ -15,6 +15,7 @@ from pulumi_plinth.check.manifest_pod import (
     Part,
     asks_for_gpu,
     command,
+    engine_command,
     environment,
     is_server,
     probe_ports,
@@ -123,7 +124,7 @@ def _serving(part: Part) -> Serving:
     image = text(part.server, "image")
     variables = environment(part)
     try:
-        serving = serving_of_command(command(part.server), variables, image)
+        serving = serving_of_command(engine_command(part.server), variables, image)
     except ValueError:
         serving = Serving(image=image, environment=variables)
     sliced = any("/mig-" in key for key in mapping(part.server, "resources", "limits"))
@@ -201,11 +202,13 @@ def _joins(argv: Sequence[str]) -> bool:
 
 
 def _traffic(part: Part, serving: Serving, services: Sequence[Document]) -> Traffic:
-    names = [text(service, "metadata", "name") for service in services]
+    visible = [service for service in services if text(service, "spec", "clusterIP") != "None"]
+    names = [text(service, "metadata", "name") for service in visible]
     name = "vllm" if "vllm" in names else next(iter(names), None)
     plain = any("vllm" in word for word in command(part.server)) or "vllm/vllm-openai" in (serving.image or "")
     said = serving.arguments.get("port", "")
-    if not plain or any("plinth-runtime" in word for word in command(part.server)):
+    understood = bool(serving.model or serving.arguments)
+    if not plain or not understood or any("plinth-runtime" in word for word in command(part.server)):
         return Traffic(service_name=name)
     return Traffic(
         engine_port=int(said) if said.isdecimal() else DEFAULT_PORT,

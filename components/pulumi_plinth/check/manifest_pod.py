@@ -22,6 +22,10 @@ from pulumi_plinth.check.place_pod import (
 )
 
 DEFAULT_GRACE_SECONDS = 30.0
+SHELLS = ("sh", "bash", "ash", "dash")
+SHELL_TEXT = 2
+"""Place of the text in `sh -c TEXT`."""
+
 CACHE_VARIABLES = ("HF_HUB_CACHE", "HF_HOME", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE")
 VIRTUAL_FUNCTION = re.compile(r"rdma[-_]vf|sriov|rdma/|/vf\b", re.IGNORECASE)
 ASKED = (GPU_RESOURCE, EPHEMERAL, "memory")
@@ -52,6 +56,16 @@ def asks_for_gpu(container: Document) -> bool:
 def command(container: Document) -> tuple[str, ...]:
     """Return command and arguments."""
     return (*strings(container, "command"), *strings(container, "args"))
+
+
+def engine_command(container: Document) -> tuple[str, ...] | str:
+    """Return the words that start the engine; of a shell's text the last command that does, as text."""
+    words = command(container)
+    if len(words) <= SHELL_TEXT or words[0].rpartition("/")[2] not in SHELLS or not words[1].startswith("-"):
+        return words
+    parts = re.split(r"&&|\|\||;|\n", words[SHELL_TEXT].replace("\\\n", " "))
+    starting = [part.strip() for part in parts if re.search(r"\bvllm\s+serve\b|api_server\b", part)]
+    return starting[-1].removeprefix("exec ") if starting else words
 
 
 def environment(part: Part) -> dict[str, str]:

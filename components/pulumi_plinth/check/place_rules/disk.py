@@ -12,8 +12,8 @@ from pulumi_plinth.check.subject import Subject
 from pulumi_plinth.fit.disk import FULL_SHARE, IMAGE_BYTES, SYSTEM_BYTES
 from pulumi_plinth.quantities import human_bytes
 
-SLACK = 1.1
-"""Beside the weights lie tokenizer, locks, logs and what is written while they come."""
+SLACK_BYTES = 1e9
+"""Beside the weights lie tokenizer, compiled graphs, locks and logs."""
 
 UNPACKED = 3.2
 """Unpacked layers by compressed ones: 18 GiB of 5.6 GB (see fit.disk)."""
@@ -32,12 +32,12 @@ def ephemeral_limit(subject: Subject) -> Iterator[Verdict]:
     """Count weights on the node's disk against the pod's ephemeral storage (substratusai/runbooks#92)."""
     size, container = weight_bytes(subject), subject.place.pod.container
     limit = container.limits.get(EPHEMERAL)
-    if size and limit and on_node_disk(subject) and size * SLACK > limit:
+    if size and limit and on_node_disk(subject) and size + SLACK_BYTES > limit:
         yield refuse(
             "ephemeral-limit",
             f"pod.container.resources.limits.{EPHEMERAL}",
-            f"{human_bytes(size)} of weights and a tenth for what lies beside them, above {human_bytes(limit)}",
-            f"write at least {size * SLACK / 2**30 + 1:.0f}Gi, or mount a volume for the weights",
+            f"{human_bytes(size)} of weights and 1 GB for what lies beside them, above {human_bytes(limit)}",
+            f"write at least {(size + SLACK_BYTES) / 2**30 + 1:.0f}Gi, or mount a volume for the weights",
         )
 
 
@@ -72,7 +72,7 @@ def volume_sizes(subject: Subject) -> Iterator[Verdict]:
                 "volume-too-small",
                 f"pod.volumes.{kind}",
                 f"{human_bytes(room)} for {human_bytes(size)} of weights",
-                f"ask for at least {size * SLACK / 2**30 + 1:.0f}Gi",
+                f"ask for at least {(size + SLACK_BYTES) / 2**30 + 1:.0f}Gi",
             )
             return
 
@@ -84,7 +84,7 @@ def unbounded(subject: Subject) -> Iterator[Verdict]:
     requested = container.requests.get(EPHEMERAL, 0) or container.limits.get(EPHEMERAL)
     if open_ended and EPHEMERAL in container.requests and not requested:
         size = weight_bytes(subject)
-        amount = f"{size * SLACK / 2**30 + 1:.0f}Gi" if size else "weights + a tenth"
+        amount = f"{(size + SLACK_BYTES) / 2**30 + 1:.0f}Gi" if size else "weights + 1Gi"
         yield warn(
             "emptydir-unbounded",
             f"pod.container.resources.requests.{EPHEMERAL}",
@@ -155,7 +155,7 @@ def allocatable_disk(subject: Subject) -> Iterator[Verdict]:
     room = subject.place.node.allocatable_disk_bytes or subject.place.node.disk_bytes
     request = subject.place.pod.container.asked(EPHEMERAL)
     weights = weight_bytes(subject) if on_node_disk(subject) else None
-    need = request or (weights or 0) * SLACK
+    need = request or (weights + SLACK_BYTES if weights else 0)
     if room and need > room:
         yield refuse(
             "ephemeral-above-allocatable",
