@@ -7,6 +7,7 @@ import yaml
 
 from pulumi_plinth.check.core import judge
 from pulumi_plinth.check.facts import all_rules, load_known, subject_of_facts
+from pulumi_plinth.check.serving_rules import SERVING_RULES
 
 CASES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
@@ -24,3 +25,12 @@ def test_variation(case, known):
     verdicts = judge(subject_of_facts(facts, known).subject, all_rules(known))
     assert (verdicts[0].severity.value if verdicts else "accept") == wanted, [str(verdict) for verdict in verdicts]
     assert rule is None or rule in {verdict.rule for verdict in verdicts}
+
+
+def test_every_rule_speaks(known):
+    """A rule that no configuration, real or invented, makes speak could be wrong without anybody noticing."""
+    real = yaml.safe_load(Path(__file__).with_name("misconfigurations.yaml").read_text(encoding="utf-8"))
+    facts = [*(entry["facts"] for entry in real), *(case[2] for case in CASES)]
+    subjects = [subject_of_facts(each, known).subject for each in facts]
+    silent = [rule.__name__ for rule in SERVING_RULES if not any(any(rule(subject)) for subject in subjects)]
+    assert silent == []

@@ -86,7 +86,7 @@ def variants(subject: Subject) -> Iterator[Verdict]:
 
 
 def switch(subject: Subject) -> Iterator[Verdict]:
-    """Hold that adapters are named, but the engine is not told to load any."""
+    """Hold that an engine loads adapters only when it is told to."""
     serving = subject.serving
     if "lora-modules" in serving.arguments and not values.switched(serving, "enable-lora"):
         problem = "adapters are named and --enable-lora is not set"

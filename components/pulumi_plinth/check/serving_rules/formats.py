@@ -30,7 +30,7 @@ NEEDS = {
 
 
 def foreign(subject: Subject) -> Iterator[Verdict]:
-    """Hold that weights that were converted for another engine."""
+    """Hold that weights which were converted for another engine are not read."""
     formats = subject.serving.weights.formats
     if formats and set(formats) <= set(FOREIGN):
         problem = f"weights in {', '.join(formats)} are made for another engine"

@@ -62,7 +62,7 @@ def published(subject: Subject) -> Iterator[Verdict]:
 
 
 def visible(subject: Subject) -> Iterator[Verdict]:
-    """Hold that gPUs are made visible by number; older releases cannot read identifiers."""
+    """Hold that GPUs are made visible by number; older releases cannot read identifiers."""
     text = subject.serving.environment.get(VISIBLE, "")
     named = any(part.strip().upper().startswith(("MIG-", "GPU-")) for part in text.split(","))
     if named and VISIBLE_BY_NUMBER.holds(subject.serving.version, unknown=True):

@@ -48,7 +48,7 @@ def generation(subject: Subject) -> Iterator[Verdict]:
 
 
 def carried(subject: Subject) -> Iterator[Verdict]:
-    """Hold that what the planner refuses for a generation: e4m3 caches, methods, models that need bfloat16."""
+    """Hold what the planner holds for a generation: e4m3 caches, methods, models that need bfloat16."""
     serving = subject.serving
     found = values.capability(serving)
     if serving.card is None or found is None:
@@ -162,7 +162,7 @@ def too_new(subject: Subject) -> Iterator[Verdict]:
 
 
 def fp8_blocks(subject: Subject) -> Iterator[Verdict]:
-    """Hold that block-wise fp8 without hardware for it: older releases have no fallback."""
+    """Hold that older releases compute block-wise fp8 only where hardware does."""
     serving = subject.serving
     found, made = values.capability(serving), serving.card.quantization if serving.card else None
     blocks = made is not None and made.method == "fp8" and (made.format or "").startswith("e4m3")
