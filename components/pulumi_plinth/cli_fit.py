@@ -48,6 +48,9 @@ class Subject:
 @click.option("--shape", "shape_name", help="A shape of `plinth shapes`.")
 @click.option("--gpus-per-node", type=click.IntRange(1, 72), help="Instead of a shape: GPUs of each node.")
 @click.option("--gpu-memory-gib", type=click.FloatRange(1, 4096), help="Instead of a shape: memory of each GPU.")
+@click.option(
+    "--cluster", type=click.File(), help="Instead of a shape: nodes, from `kubectl get nodes -o json`; - is stdin."
+)
 @click.option("--nodes", type=click.IntRange(1, 512), help="Nodes there are. Default: as many as it takes.")
 @click.option("--context", type=click.IntRange(1), help="Tokens of a request. Default: what the model was made for.")
 @click.option("--tensor", type=click.IntRange(1), help="Tensor-parallel size, checked. Default: chosen.")
@@ -83,6 +86,7 @@ def fit(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
       plinth fit ./model --gpus-per-node 4 --gpu-memory-gib 24 --context 32768
       plinth fit phi-4 --budget 10 --allow VM.GPU.A10.1 --allow VM.GPU.A10.2
       plinth fit phi-4 --shape BM.GPU.A10.4 --estimator kaito --json
+      kubectl get nodes -o json | plinth fit phi-4 --cluster -
     """
     subject = _plannable(find_model(options["model"]), options["model"])
     answer = _kaito if options["estimator"] == "kaito" else _plinth
@@ -179,9 +183,15 @@ def _nodes(subject: Subject, options: dict[str, Any]) -> Nodes:
     from pulumi_plinth.fit.shapes import plain_shape
 
     name, gpus, memory = options["shape_name"], options["gpus_per_node"], options["gpu_memory_gib"]
+    if options["cluster"] is not None:
+        if name or gpus or memory:
+            raise click.UsageError("--cluster says which nodes there are; leave out --shape and stated GPUs")
+        return _of_cluster(subject, options)
     choose = bool(options["budget"] or options["allow"]) and name is None and memory is None
     if (not choose and (name is None) == (memory is None)) or (memory is None and gpus is not None):
-        raise click.UsageError("say either --shape, or --gpu-memory-gib (and --gpus-per-node), or --budget or --allow")
+        raise click.UsageError(
+            "say either --shape, or --gpu-memory-gib (and --gpus-per-node), or --budget or --allow, or --cluster"
+        )
     if memory is not None:
         shape = plain_shape(gpus or 1, memory)
     elif name is not None:
@@ -192,6 +202,21 @@ def _nodes(subject: Subject, options: dict[str, Any]) -> Nodes:
         candidates = [_known_shape(allowed) for allowed in options["allow"]] or _provided("oci")
         shape = rank(_sizer(subject, options), candidates, _wish(options), _limits(options))[0].shape
     return Nodes(shape, options["nodes"], options["mig"])
+
+
+def _of_cluster(subject: Subject, options: dict[str, Any]) -> Nodes:
+    from pulumi_plinth.fit.cluster import best_nodes, cluster_nodes
+
+    source = options["cluster"]
+    try:
+        groups = cluster_nodes(json.load(source))
+    except ValueError:
+        raise PlinthError(f"'{source.name}' is not JSON; make it with `kubectl get nodes -o json`") from None
+    if not groups:
+        problem = "has no ready node whose labels tell its GPUs; run GPU Feature Discovery, or state them"
+        raise PlinthError(f"'{source.name}' {problem} with --gpus-per-node and --gpu-memory-gib")
+    found = best_nodes(_sizer(subject, options), groups, _wish(options))
+    return replace(found, count=min(options["nodes"] or found.most, found.most))
 
 
 def _known_shape(name: str) -> Shape:
