@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,14 @@ import click
 
 if TYPE_CHECKING:
     from plinth_runtime.errors import RuntimeFault
-    from plinth_runtime.weights.work import Watch
+    from plinth_runtime.weights.work import Counters, Watch
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXIT_UNVERIFIED = 4
 EXIT_CORRUPT = 5
+INTERRUPT_SECONDS = 1.0
+"""After a signal: what has not noticed it by then is interrupted."""
+
 PROGRESS = click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "json", "none"]),
@@ -35,6 +38,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object to 
 @click.command()
 @click.argument("uri")
 @click.option("--to", "folder", type=FOLDER, required=True, help="The model folder; what is there stays.")
+@click.option("--cache", type=FOLDER, help="Keep the files here, shared by models; the folder becomes a link into it.")
 @click.option("--expect", multiple=True, metavar="SHA256", help="Must be the manifest's sha256, or that of a file.")
 @click.option("--allow-pickle", is_flag=True, help="Take *.bin, *.pt and other files that can hold programs.")
 @click.option("--page-cache", is_flag=True, help="Keep the bytes in memory for an engine that maps files.")
@@ -62,6 +66,8 @@ def fetch(folder: Path, progress: str, as_json: bool, **wanted: Any) -> None:
 
 
 def _fetch(folder: Path, wanted: dict[str, Any], watch: Watch) -> Any:
+    from plinth_runtime.weights.cache import Cache, model_name
+    from plinth_runtime.weights.cache_shelf import CacheShelf
     from plinth_runtime.weights.fetch import FetchOptions, fetch
     from plinth_runtime.weights.offer import Wishes
     from plinth_runtime.weights.plan_fetch import How
@@ -70,7 +76,16 @@ def _fetch(folder: Path, wanted: dict[str, Any], watch: Watch) -> Any:
 
     wishes = Wishes(frozenset(map(_digest, wanted["expect"])), wanted["allow_pickle"])
     options = FetchOptions(wishes, How(wanted["recheck"], wanted["page_cache"]))
-    return fetch(open_source(wanted["uri"]), FolderShelf(folder.absolute()), options, watch)
+    source = open_source(wanted["uri"])
+    if wanted["cache"] is None:
+        return fetch(source, FolderShelf(folder.absolute()), options, watch)
+    if folder.is_dir() and not folder.is_symlink():
+        raise click.BadParameter(f"{folder} is a folder; with --cache it becomes a link: write another name")
+    cache = Cache(wanted["cache"].absolute())
+    result = fetch(source, CacheShelf(cache, model_name(source.describe())), options, watch)
+    cache.link(result.folder, folder)
+    cache.collect()
+    return result
 
 
 @click.command()
@@ -129,9 +144,15 @@ def _reporting(progress: str, *, as_json: bool) -> Iterator[Watch]:
     kind = progress if progress != "auto" else "bar" if sys.stderr.isatty() else "none"
     shown = Bar(sys.stderr) if kind == "bar" else Lines(sys.stderr) if kind == "json" else None
     try:
-        with _cancelling():
+        with _cancelling() as check:
+
+            def watch(counters: Counters) -> None:
+                check()
+                if shown is not None:
+                    shown(counters)
+
             try:
-                yield shown or (lambda _: None)
+                yield watch
             finally:
                 if shown is not None:
                     shown.close()
@@ -151,22 +172,37 @@ def _fail(fault: RuntimeFault, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _cancelling() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end what runs, in order. A second one has nothing to add."""
+def _cancelling() -> Iterator[Callable[[], None]]:
+    """Let SIGINT and SIGTERM end what runs. Gives what is to be called often: it raises once a signal has come.
+
+    What does not call for a second, because it waits for a server, is interrupted where it stands.
+    """
     from plinth_runtime.errors import FetchCancelledError
 
-    def cancel(number: int, _frame: object) -> None:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, signal.SIG_IGN)
-        raise FetchCancelledError(f"ended by {signal.Signals(number).name}")
+    came: list[str] = []
+
+    def note(number: int, _frame: object) -> None:
+        came.append(signal.Signals(number).name)
+        if len(came) == 1:
+            signal.setitimer(signal.ITIMER_REAL, INTERRUPT_SECONDS)
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise FetchCancelledError(f"ended by {came[0]}")
+
+    def check() -> None:
+        if came:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise FetchCancelledError(f"ended by {came[0]}")
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
-    before = {name: signal.signal(name, cancel) for name in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {signal.SIGINT: note, signal.SIGTERM: note, signal.SIGALRM: interrupt}
+    before = {name: signal.signal(name, handler) for name, handler in handlers.items()}
     try:
-        yield
+        yield check
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for name, handler in before.items():
             signal.signal(name, handler)
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -98,6 +99,20 @@ def test_a_digest_that_is_none(tmp_path):
     assert cli_weights._digest("sha256:" + "A" * 64) == "a" * 64
 
 
+def test_fetch_through_a_cache(run, origin, tmp_path, weights):
+    """With --cache the folder is a link into the cache; a folder that exists is not replaced."""
+    arguments = ("fetch", origin.address, "--cache", tmp_path / "cache", "--to")
+    assert run(*arguments, tmp_path / "one")[0] == 0
+    before = len(origin.bodies())
+    assert run(*arguments, tmp_path / "two")[0] == 0
+    assert len(origin.bodies()) == before
+    assert (tmp_path / "one").resolve() == (tmp_path / "two").resolve() != tmp_path / "one"
+    assert contents(tmp_path / "one") == contents(weights)
+    assert run("verify", tmp_path / "one")[0] == 0
+    result = CliRunner().invoke(cli, [*map(str, arguments), str(weights)])
+    assert (result.exit_code, "write another name" in result.output) == (2, True)
+
+
 def test_progress_lines(origin, tmp_path):
     """--progress json writes lines of counters to standard error, the last with everything done."""
     arguments = ["fetch", origin.address, "--to", str(tmp_path / "out"), "--progress", "json"]
@@ -118,8 +133,26 @@ def test_code_8_cancelled(origin, tmp_path, number):
         time.sleep(0.05)
     began = time.monotonic()
     process.send_signal(number)
-    out, _ = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=20)
     assert time.monotonic() - began < 2
-    assert (process.returncode, json.loads(out)["state"]) == (8, "cancelled")
+    assert process.returncode == 8, err
+    assert json.loads(out)["state"] == "cancelled"
     origin.faults.clear()
     assert subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
+
+
+@pytest.mark.processes
+def test_code_8_cancelled_while_listing(origin, tmp_path):
+    """A signal ends a fetch within two seconds that still waits for a silent server's list."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
+        command = [sys.executable, "-m", "plinth_runtime", "fetch", address, "--to", str(tmp_path / "out")]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        silent.settimeout(30)
+        peer, _ = silent.accept()
+        with peer:
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=20)
+    assert time.monotonic() - began < 2
+    assert process.returncode == 8, err

@@ -6,7 +6,6 @@ there is checked as a whole and put under its name.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from plinth_runtime.errors import CorruptWeightsError
+from plinth_runtime.weights.digests import md5_agrees, sha256_of
 from plinth_runtime.weights.disk import stamp_of, sync_files
 from plinth_runtime.weights.journal import FileRecord, Journal, PartRecord
 from plinth_runtime.weights.parts import Part
@@ -25,7 +25,6 @@ BATCH_BYTES = 64 << 20
 """What a killed fetch may have to fetch again, besides the parts under way."""
 
 HASH_THREADS = 2
-HASH_CHUNK_BYTES = 1 << 20
 MAX_ROUNDS = 2
 """A file that is wrong as a whole, with no part to blame, is fetched once more."""
 
@@ -48,10 +47,11 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """A file's sha256 is known."""
+    """A file's digests are known; `md5` says whether it agrees with the store's, if that can be said."""
 
     work: FileWork
     sha256: str
+    md5: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Finisher:
         self._waiting: list[Arrival] = []
         self._waiting_bytes = 0
         self._progress = threading.Event()
+        self._stopped = threading.Event()
         self._hashers = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="hash")
         self._thread = threading.Thread(target=self._run, name="finisher", daemon=True)
         self.finished: list[FileWork] = []
@@ -100,6 +101,7 @@ class Finisher:
     def close(self, seconds: float) -> None:
         """Write down what has arrived and end; give up waiting after so many seconds."""
         self._queue.put(None)
+        self._stopped.set()
         self._thread.join(seconds)
         self._hashers.shutdown(wait=False, cancel_futures=True)
 
@@ -124,7 +126,8 @@ class Finisher:
             self._check(work)
         for item in items:
             if isinstance(item, Hashed):
-                self._judge(item.work, item.sha256)
+                item.work.sha256, item.work.md5_agrees = item.sha256, item.md5
+                self._judge(item.work)
         return not ending
 
     def _note(self, arrival: Arrival) -> bool:
@@ -149,21 +152,20 @@ class Finisher:
     def _check(self, work: FileWork) -> None:
         """Check a complete file: at once if its parts say all, after a pass over it if a digest is wanted."""
         if work.wants_sha256:
-            future = self._hashers.submit(sha256_of, work.path)
-            future.add_done_callback(lambda done: self._hashed(work, done))
+            future = self._hashers.submit(_hash, work, self._stopped)
+            future.add_done_callback(self._hashed)
         else:
-            self._judge(work, None)
+            self._judge(work)
 
-    def _hashed(self, work: FileWork, done: Future[str]) -> None:
+    def _hashed(self, done: Future[Hashed]) -> None:
         if done.cancelled():
             return
         if (error := done.exception()) is not None:
             self._failed(error if isinstance(error, Exception) else RuntimeError(str(error)))
         else:
-            self._queue.put(Hashed(work, done.result()))
+            self._queue.put(done.result())
 
-    def _judge(self, work: FileWork, sha256: str | None) -> None:
-        work.sha256 = sha256
+    def _judge(self, work: FileWork) -> None:
         faults = whole_faults(work)
         if not faults:
             self._finish(work)
@@ -196,6 +198,8 @@ def whole_faults(work: FileWork) -> tuple[str, ...]:
         faults.append(f"expected CRC32C {sums.crc32c:08x}, found {work.whole_crc:08x}")
     if sums.sha256 and work.sha256 and sums.sha256 != work.sha256:
         faults.append(f"expected sha256 {sums.sha256}, found {work.sha256}")
+    if work.md5_agrees is False:
+        faults.append(f"expected MD5 {sums.md5}, found another one")
     return tuple(faults)
 
 
@@ -203,14 +207,11 @@ def is_vouched(work: FileWork) -> bool:
     """Say whether anything but the bytes themselves said what they should be. An empty file needs no word."""
     sums = work.target.checksums
     by_parts = all(part.expected is not None for part in work.parts)
-    return by_parts or sums.crc32c is not None or bool(sums.sha256 and work.sha256)
+    return by_parts or sums.crc32c is not None or bool(sums.sha256 and work.sha256) or bool(work.md5_agrees)
 
 
-def sha256_of(path: Path) -> str:
-    """Read a file once for its sha256, 64 hex digits."""
-    hasher = hashlib.sha256()
-    buffer = memoryview(bytearray(HASH_CHUNK_BYTES))
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            hasher.update(buffer[:count])
-    return hasher.hexdigest()
+def _hash(work: FileWork, stopped: threading.Event) -> Hashed:
+    """Read a complete file for its digests; the store's MD5 only where it gives nothing better."""
+    sums = work.target.checksums
+    better = sums.sha256 or sums.part_crc32c or sums.crc32c is not None
+    return Hashed(work, sha256_of(work.path, stopped), None if better else md5_agrees(work.path, sums))

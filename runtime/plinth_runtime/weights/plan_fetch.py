@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from plinth_runtime.weights.digests import sha256_of
 from plinth_runtime.weights.disk import PartialFile, stamp_of
-from plinth_runtime.weights.finisher import sha256_of
 from plinth_runtime.weights.journal import FileRecord, Journal, Known
 from plinth_runtime.weights.offer import Offer
 from plinth_runtime.weights.parts import Part, partial_key, plan_parts
@@ -34,8 +34,8 @@ class Shelf(Protocol):
     def may_continue(self, key: str | None) -> bool:
         """Say whether what an earlier process left may be continued."""
 
-    def find(self, target: RemoteObject, record: FileRecord | None) -> Path | None:
-        """Give the finished file if it is certain that it is one."""
+    def find(self, target: RemoteObject, record: FileRecord | None) -> FileRecord | None:
+        """Give proof of a finished file, if it is certain that it is one."""
 
     def candidate(self, target: RemoteObject) -> Path | None:
         """Give a file that may be the wanted one, if only somebody looked at its bytes."""
@@ -83,10 +83,9 @@ def plan_fetch(offer: Offer, shelf: Shelf, how: How, progress: Callable[[], None
 def _plan_one(target: RemoteObject, shelf: Shelf, how: How, state: tuple[Known, FetchPlan]) -> None:
     before, plan = state
     key = partial_key(target)
-    record = before.files.get(key) if key and not how.recheck else None
-    believed = record is not None and (record.sha256 is not None or not how.hash_all)
-    if key and record and believed and shelf.find(target, record) is not None:
-        plan.present[target.name] = plan.known.files[key] = record
+    proof = shelf.find(target, before.files.get(key)) if key and not how.recheck else None
+    if key and proof is not None and (proof.sha256 is not None or not how.hash_all):
+        plan.present[target.name] = plan.known.files[key] = proof
         return
     work = _work(target, shelf, how)
     plan_known = before.parts.get(key, {}) if key and shelf.may_continue(key) and work.path.is_file() else {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,7 @@ class _Sender:
     store: Store
     part_size: int
     counters: Counters
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def send(self, name: str, size: int) -> ManifestFile:
         """Store one file and describe it."""
@@ -99,6 +101,8 @@ class _Sender:
         descriptor = os.open(self.folder / name, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for number, start in enumerate(range(0, size, self.part_size)):
+                if self.stopped.is_set():
+                    raise InterruptedError("told to stop")
                 part = buffer[: min(self.part_size, size - start)]
                 if os.preadv(descriptor, [part], start) != len(part):
                     raise CorruptWeightsError(f"{self.folder / name} became shorter while it was read")
@@ -125,6 +129,7 @@ def _send_all(sender: _Sender, files: dict[str, int], watch: Watch) -> tuple[Man
                 while not _settled(future.done):
                     watch(sender.counters)
         except BaseException:
+            sender.stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         watch(sender.counters)

@@ -78,10 +78,10 @@ class FolderShelf:
         """Say whether what an earlier process left may be continued."""
         return self._exclusive and key is not None
 
-    def find(self, target: RemoteObject, record: FileRecord | None) -> Path | None:
-        """Give the finished file if the disk still says of it what the journal says."""
-        path = self.folder / target.name
-        return path if record is not None and stamp_of(path) == record.stamp else None
+    def find(self, target: RemoteObject, record: FileRecord | None) -> FileRecord | None:
+        """Give proof of a finished file: the disk still says of it what the journal says."""
+        here = record is not None and stamp_of(self.folder / target.name) == record.stamp
+        return record if here else None
 
     def candidate(self, target: RemoteObject) -> Path | None:
         """Give a file that may be the wanted one, if only somebody looked at its bytes."""

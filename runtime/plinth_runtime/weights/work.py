@@ -27,6 +27,7 @@ class FileWork:
     rounds: int = 1
     vouched: bool = False
     sha256: str | None = None
+    md5_agrees: bool | None = None
     _etag: str | None = None
     _file: PartialFile | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

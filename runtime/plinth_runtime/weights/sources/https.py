@@ -115,12 +115,17 @@ class WebFolder:
         """Ask for size and version of each, several at a time; those that are not there are left out."""
         chosen = list(names)
         shares = [chosen[lane::LIST_STREAMS] for lane in range(LIST_STREAMS)]
+        wires = [Wire(self._settings) for _ in shares]
         with ThreadPoolExecutor(LIST_STREAMS) as pool:
-            rows = [row for share in pool.map(self._look_share, shares) for row in share]
+            try:
+                rows = [row for share in pool.map(self._look_share, wires, shares) for row in share]
+            except BaseException:
+                for wire in wires:
+                    wire.abort()
+                raise
         return sorted(rows, key=lambda row: row.name)
 
-    def _look_share(self, names: list[str]) -> list[RemoteObject]:
-        wire = Wire(self._settings)
+    def _look_share(self, wire: Wire, names: list[str]) -> list[RemoteObject]:
         try:
             rows = [self._look(wire, name, self._url(name)) for name in names]
         finally:

@@ -1,0 +1,73 @@
+"""Digests of whole files: sha256, and the MD5s that older stores give. What they prove is decided elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plinth_runtime.weights.sources import Checksums
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
+CHUNK_BYTES = 1 << 20
+UPLOAD_PART_MIB = (5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 200, 256)
+"""Sizes of parts that uploaders use; a multipart MD5 can only be checked with the one that was used."""
+
+
+def sha256_of(path: Path, stopped: threading.Event | None = None) -> str:
+    """Read a file once for its sha256, 64 hex digits. Raises InterruptedError if it is told to stop."""
+    hasher = hashlib.sha256()
+    for piece in _pieces(path):
+        if stopped is not None and stopped.is_set():
+            raise InterruptedError("told to stop")
+        hasher.update(piece)
+    return hasher.hexdigest()
+
+
+def md5_agrees(path: Path, sums: Checksums) -> bool | None:
+    """Compare a file with its MD5. None: there is none, or it was made of parts whose size cannot be guessed."""
+    if sums.md5:
+        hasher = hashlib.md5(usedforsecurity=False)
+        for piece in _pieces(path):
+            hasher.update(piece)
+        return hasher.hexdigest() == sums.md5.lower()
+    if sums.multipart_md5:
+        size = path.stat().st_size
+        wanted, _, count = sums.multipart_md5.rpartition("-")
+        for part in (mib << 20 for mib in UPLOAD_PART_MIB):
+            if str(-(-size // part)) == count and _multipart_md5(path, part) == wanted:
+                return True
+    return None
+
+
+def _multipart_md5(path: Path, part_size: int) -> str:
+    """Give base64 of the MD5 over the parts' MD5s."""
+    whole = hashlib.md5(usedforsecurity=False)
+    hasher, room = hashlib.md5(usedforsecurity=False), part_size
+    for piece in _pieces(path):
+        while piece:
+            taken = piece[:room]
+            hasher.update(taken)
+            piece, room = piece[len(taken) :], room - len(taken)  # noqa: PLW2901 what is left of it
+            if not room:
+                _close(whole, hasher)
+                hasher, room = hashlib.md5(usedforsecurity=False), part_size
+    if room < part_size:
+        _close(whole, hasher)
+    return base64.b64encode(whole.digest()).decode()
+
+
+def _close(whole: Hash, part: Hash) -> None:
+    whole.update(part.digest())
+
+
+def _pieces(path: Path) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            yield buffer[:count]
