@@ -104,13 +104,14 @@ def _is_object(document: Any) -> bool:
 
 
 def _of_facts(name: str, document: Any, known: Known, given: Mapping[str, str | None]) -> Iterator[Described]:
+    from pulumi_plinth.check.command import CommandError
     from pulumi_plinth.check.facts import subject_of_facts
 
     for own, facts in _entries(name, document):
         try:
             read = subject_of_facts({**_facts_of(given), **facts}, known)
-        except ValueError as error:
-            raise PlinthError(f"{own}: the command line cannot be read ({error}); mend its quotes") from None
+        except CommandError as error:
+            raise PlinthError(f"{own}: {error}; mend the quotes") from None
         yield own, read.subject, read.unread
 
 

@@ -99,7 +99,7 @@ def test_json(written):
         ("- 3\n", "is neither facts nor a manifest"),
         ("id: x\nfacts: 3\n", "is no mapping"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n", "has no pod"),
-        ("vllm serve 'x", "mend its quotes"),
+        ("vllm serve 'x", "mend the quotes"),
     ],
 )
 def test_bad_files(text, said, written):

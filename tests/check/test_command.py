@@ -2,7 +2,7 @@
 
 import pytest
 
-from pulumi_plinth.check.command import config_overrides, flags_of, serving_of_command
+from pulumi_plinth.check.command import CommandError, config_overrides, flags_of, serving_of_command
 
 MODEL = "Qwen/Qwen2.5-7B-Instruct"
 
@@ -102,5 +102,5 @@ def test_overrides_of_the_configuration(arguments, changed):
 
 def test_quotes_that_do_not_close():
     """Such a text is no command."""
-    with pytest.raises(ValueError, match="quotation"):
+    with pytest.raises(CommandError, match="quotation"):
         serving_of_command("vllm serve 'model")

@@ -20,9 +20,14 @@ SHORT: Mapping[str, str] = {
 MODELS = ("model", "model-id", "model-path", "model-dir")
 KSERVE_FLAGS = frozenset({"model-name", "model-id", "model-dir"})
 OTHER_ENGINES = ("sglang", "trtllm", "tritonserver", "text-generation", "lmdeploy", "llama-server")
+SHOWN = 60
 OPERATORS = frozenset({"&&", "||", "|", ";", "&"})
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+class CommandError(ValueError):
+    """A text whose quotes do not close: no shell would run it."""
 
 
 def serving_of_command(
@@ -30,10 +35,10 @@ def serving_of_command(
 ) -> Serving:
     """Read `vllm serve MODEL …`, `python -m vllm.entrypoints.openai.api_server …`, or arguments alone.
 
-    Assignments in front of the program (`CUDA_VISIBLE_DEVICES=0 vllm serve …`) join the environment. Raises ValueError
-    for text whose quotes do not close.
+    Assignments in front of the program (`CUDA_VISIBLE_DEVICES=0 vllm serve …`) join the environment. Raises
+    CommandError.
     """
-    words = shlex.split(argv.replace("\\\n", " ")) if isinstance(argv, str) else [str(word) for word in argv]
+    words = _split(argv.replace("\\\n", " ")) if isinstance(argv, str) else [str(word) for word in argv]
     if len(words) > 2 and words[0] in ("sh", "bash", "/bin/sh", "/bin/bash") and words[1].startswith("-"):  # noqa: PLR2004
         return serving_of_command(words[2], environment, image)
     assigned = dict(environment or {})
@@ -64,7 +69,14 @@ def flags_of(text: str) -> dict[str, str]:
 def spelled(text: str) -> list[str]:
     """Return the words of a text that speaks of a flag, with dashes in front."""
     text = text.strip()
-    return shlex.split(text if text.startswith("-") else f"--{text}")
+    return _split(text if text.startswith("-") else f"--{text}")
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise CommandError(f"'{text[:SHOWN]}' cannot be split into words: {error}") from None
 
 
 def config_overrides(arguments: Mapping[str, str]) -> Mapping[str, Any]:
