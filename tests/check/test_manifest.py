@@ -40,6 +40,7 @@ CASES = [
         "StatefulSet/llama-3-1-405b-instruct-fp8-tensor-parallel-16-production",
         {
             "shared-memory", "group-starts-in-order", "group-hides-unready", "label-too-long", "rdma-modes",
+            "rdma-locked-memory",
             "pod-security",
         },
         set(),

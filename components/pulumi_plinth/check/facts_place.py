@@ -76,6 +76,12 @@ def _gpu_choice(facts: Facts) -> GpuChoice:
     profile = facts.text("resource_?profile|accelerator_profile") or ""
     if wanted is None and re.search(r"gpu|nvidia|amd|tpu", profile) and ":" in profile:
         wanted = number_of(profile.rpartition(":")[2], min)
+    listed = re.fullmatch(r"[\w.-]+:(\d+)", facts.raw("accelerators?").strip())
+    if wanted is None and listed:
+        wanted = float(listed[1])
+    spread = facts.number("(nodes|pods|workers)_per_(replica|group|server)|lws_size|nodes")
+    if wanted and spread and spread > 1 and facts.has("gpus?_per_replica"):
+        wanted /= spread
     plain = facts.number("gpus?|gpu_count")
     if wanted is None and plain is not None and not plain.is_integer():
         wanted = plain
@@ -106,6 +112,15 @@ def _traffic(facts: Facts) -> Traffic:
     return Traffic(
         engine_port=int(engine) if engine else None,
         other_ports=tuple(others),
+        timeout_seconds=facts.seconds(
+            "(proxy|gateway|ingress|route|lb|load_balancer|nginx|envoy|istio|idle|read|request)_?(idle_|read_|request_)?"
+            "timeout(_seconds|_s|_min)?"
+        ),
+        answer_seconds=facts.seconds(
+            "(answer|response|generation|prefill|first_token|time_to_first_token|longest_(answer|response|request))(_time|_takes)?"
+            "(_seconds|_s|_min)?",
+            max,
+        ),
         port_variable=facts.text("((container_)?env_)?vllm_port"),
         service_name=facts.text("(kubernetes_|k8s_)?service_name|release_name"),
     )

@@ -70,6 +70,7 @@ def read_pool(facts: Facts) -> Pool:
         gpus=facts.number("gpus?_(in_cluster|available|in_pool|total|there)|(total|cluster|available|pool)_gpus?"),
         provisioned=facts.flag("(auto|node)_?provision(ing|ed|er)?(_enabled)?"),
         virtual=facts.flag("virtual_nodes?") or _says(facts, "node_type|pool_type|mode", "virtual"),
+        region=facts.text("region"),
         offered=_offered(facts),
         reserved=facts.flag("(capacity_)?reserv(ation|ed)(_id)?"),
         size=facts.number("(node_)?pool_(size|nodes)|node_count|available_nodes|nodes_available|cluster_nodes"),
@@ -98,6 +99,7 @@ def read_pool(facts: Facts) -> Pool:
         cores=facts.number("ocpus|node_shape_config_ocpus|cores"),
         memory_bytes=facts.size("memory_in_gbs|(shape|flex)_memory(_gb)?|node_shape_config_memory_in_gbs|memory_gb"),
         max_pods=facts.number("max_pods(_per_node)?"),
+        subnet_bits=_prefix(facts),
         vnics=facts.number("vnics|vnic_(count|limit)|max_vnics"),
         flexible_size=facts.flag("(node_)?shape_config|ocpus|node_shape_config_ocpus"),
         changed_field=_changed(facts),
@@ -127,6 +129,11 @@ def read_quota(facts: Facts) -> Quota:
         gpus=facts.number("(namespace_|resource_)?quota(_gpus?|_nvidia_com_gpu|_requests_nvidia_com_gpu)?|gpu_quota"),
         shape_limit=facts.number("(service|shape|gpu|tenancy)_limits?(_available)?|limit_available"),
     )
+
+
+def _prefix(facts: Facts) -> float | None:
+    found = re.search(r"/(\d{1,2})\b", facts.raw("(pod_|pods_)?subnet(_cidr|_prefix|_size)?|pod_cidr"))
+    return float(found[1]) if found else None
 
 
 def _says(facts: Facts, pattern: str, word: str) -> bool | None:

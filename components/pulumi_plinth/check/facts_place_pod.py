@@ -29,6 +29,10 @@ HASH_LENGTH = 11
 """'-' and the revision hash of up to 10 characters (kubernetes/kubernetes#64023)."""
 
 BUDGETS = r"(startup_|start_)?probe_budget(_seconds|_s|_min|_minutes)?|startup_budget(_seconds|_s|_min|_minutes)?"
+OFFLOADS = (
+    "cpu_offload(ing)?(_gb|_buffer_size)?|swap_space|kv_offloading_size|(lmcache_)?max_local_cpu_size|"
+    "(vllm_)?cpu_kvcache_space|cpu_cache_gb"
+)
 MODEL_LENGTHS = r"(?:(?:max|min|context|sequence|seq|prompt|completion|model|output|input|token|decode)_)+length"
 SOUGHT = "looked_for|searched_for|(selector|sought|wanted|expected|searched|requested)(_label)?(_value)?"
 SIDES = "router|storage_initializer|initializer|init_container|init|downloader|gateway|epp|sidecar|operator|controller"
@@ -50,6 +54,7 @@ def read_pod(facts: Facts) -> Pod:
         pre_stop_seconds=facts.number("pre_?stop(_hook)?(_sleep)?(_seconds|_s)?|lifecycle_pre_?stop.*"),
         shutdown_seconds=facts.number("shutdown_timeout(_seconds|_s)?|drain(_timeout|_seconds).*"),
         service_links=facts.flag("enable_service_links"),
+        rdma=facts.flag("(uses_)?(rdma|infiniband|roce)(_devices?)?"),
         network_functions=facts.flag("sr_?iov.*|rdma_vf|virtual_functions?|nvidia_com_rdma_vf|network_attachment"),
         security=facts.text("pod_security(_level|_standard|_admission)?|psa|security_level"),
         per_node=facts.number("(services|pods|servers|replicas|instances)_(per|on)(_one|_a|_same)?_node", max),
@@ -184,8 +189,27 @@ def _container(facts: Facts) -> Container:
         home=facts.text("home(_folder|_dir)?"),
         must_not_be_root=facts.flag("run_as_non_root|must_run_as_non_root"),
         privileged=facts.flag("privileged"),
+        locks_memory=_locks(facts),
+        offload_bytes=_offload(facts),
         read_only_root=facts.flag("read_only_root(_?file_?system)?"),
     )
+
+
+def _locks(facts: Facts) -> bool | None:
+    capabilities = facts.words("(added_)?capabilities(_add)?")
+    if capabilities is not None:
+        return any("IPC_LOCK" in word for word in capabilities)
+    return facts.flag("ipc_lock|memlock(_unlimited)?")
+
+
+def _offload(facts: Facts) -> float | None:
+    """Add up what is to lie in host memory; offloaded weights and swap count per rank."""
+    ranks = facts.number("(tensor_parallel_size|tp)") or 1
+    found = 0.0
+    for key, value in facts.each(OFFLOADS):
+        size = size_of(f"{key}_gib", value, max) or 0.0
+        found += size * (ranks if re.search("swap|cpu_offload_gb", key) else 1)
+    return found or None
 
 
 def _resources(facts: Facts, what: str) -> dict[str, float | None]:

@@ -61,6 +61,8 @@ def read_access(facts: Facts) -> Access:
         else facts.flag("(private_registry|registry_private|image_private)"),
         pull_secret=facts.flag("image_pull_secrets?|pull_secrets?"),
         identity=facts.text("(bucket_|storage_|object_storage_)?(auth|identity|auth_type|authentication)"),
+        created=facts.text("resource(_type)?|creates?"),
+        in_home_region=_at_home(facts),
         dynamic_group=facts.flag("dynamic_groups?"),
         policy=None if policy is None else not _missing(policy[1]),
     )
@@ -117,6 +119,7 @@ def read_download(facts: Facts) -> Download:
         "initial_delay(_seconds|_s)?|vllm_engine_ready_timeout(_s)?|(start|startup|ready|readiness)_(timeout|deadline|budget)(_seconds|_s)?"
     )
     return Download(
+        uri=facts.text("(storage|model|weights)_ur[il]|source_uri"),
         revision=facts.text("(model_)?revision|looked_up(_revision)?"),
         cached_revision=facts.text("cached_revision|cache(d)?_(at|commit|ref|state|contents?)"),
         cached=False if facts.absent("(hf_|model_)?cache") else None,
@@ -163,6 +166,11 @@ def _checksums(facts: Facts) -> bool | None:
 def _operation(facts: Facts) -> str | None:
     found = facts.find("(lifecycle|replication|copy).*")
     return found[0].split("_")[0] if found else None
+
+
+def _at_home(facts: Facts) -> bool | None:
+    said = facts.raw("(provider_|resource_|iam_)?region")
+    return None if "home" not in said else not re.search(r"\b(not|outside|other|another)\b", said)
 
 
 def _missing(value: object) -> bool:

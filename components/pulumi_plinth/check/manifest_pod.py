@@ -137,6 +137,7 @@ def _container(part: Part, model: str | None) -> Container:
         home=variables.get("HOME"),
         must_not_be_root=flag(context, "runAsNonRoot"),
         privileged=flag(context, "privileged"),
+        locks_memory="IPC_LOCK" in strings(context, "capabilities", "add"),
         read_only_root=flag(context, "readOnlyRootFilesystem"),
     )
 

@@ -17,6 +17,10 @@ class Traffic:
     other_ports: tuple[tuple[str, int], ...] = ()
     """(what it is, port) of probes, services and routes that must reach the engine."""
     service_name: str | None = None
+    timeout_seconds: float | None = None
+    """How long a proxy, gateway or balancer waits for an answer."""
+    answer_seconds: float | None = None
+    """How long an answer, or its first part, takes."""
     port_variable: str | None = None
     """What VLLM_PORT is in the container's environment."""
 

@@ -60,6 +60,7 @@ class Pool:
 
     provider: str | None = None
     shape: str | None = None
+    region: str | None = None
     offered: bool | None = None
     """True: the shape is known to be offered where the pool is."""
     reserved: bool | None = None
@@ -104,6 +105,8 @@ class Pool:
     cores: float | None = None
     memory_bytes: float | None = None
     max_pods: float | None = None
+    subnet_bits: float | None = None
+    """Length of the prefix of the pods' subnet: /26 is 26."""
     vnics: float | None = None
     """Network cards of a node."""
     changed_field: str | None = None

@@ -99,6 +99,10 @@ class Container:
     must_not_be_root: bool | None = None
     """runAsNonRoot."""
     privileged: bool | None = None
+    locks_memory: bool | None = None
+    """Whether it may lock memory (capability IPC_LOCK)."""
+    offload_bytes: float | None = None
+    """Host memory that caches and offloaded weights are to take, for all ranks."""
     read_only_root: bool | None = None
 
     def asked(self, resource: str) -> float | None:
@@ -139,6 +143,7 @@ class Pod:
     shutdown_seconds: float | None = None
     """What the engine takes to finish open requests (--shutdown-timeout)."""
     service_links: bool | None = None
+    rdma: bool | None = None
     network_functions: bool | None = None
     """True: it asks for a virtual function of the network card (SR-IOV)."""
     security: str | None = None

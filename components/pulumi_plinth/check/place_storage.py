@@ -38,6 +38,9 @@ class Access:
     identity: str | None = None
     """How the bucket is entered: workload identity, instance principal, a key."""
     dynamic_group: bool | None = None
+    created: str | None = None
+    """What is created, in words: a policy, a dynamic group."""
+    in_home_region: bool | None = None
     policy: bool | None = None
     """False: the policy that allows reading the bucket is known to be missing."""
 
@@ -88,6 +91,7 @@ class Bucket:
 class Download:
     """How weights reach the node."""
 
+    uri: str | None = None
     revision: str | None = None
     cached_revision: str | None = None
     cached: bool | None = None

@@ -75,4 +75,17 @@ def identity(subject: Subject) -> Iterator[Verdict]:
         )
 
 
-RULES = (gated_model, secret_place, private_image, identity)
+def home_region(subject: Subject) -> Iterator[Verdict]:
+    """Demand the home region for policies and dynamic groups: they are made there only (facts: pulumi-oci 5)."""
+    access = subject.place.access
+    made = re.search(r"polic|dynamic.?group|identity|\biam\b", access.created or "", re.IGNORECASE)
+    if made and access.in_home_region is False:
+        yield refuse(
+            "iam-outside-home",
+            "provider.region",
+            f"{access.created} is made outside the tenancy's home region, where the service refuses it",
+            "pass a provider for the home region",
+        )
+
+
+RULES = (gated_model, secret_place, private_image, identity, home_region)

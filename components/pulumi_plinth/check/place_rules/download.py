@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
@@ -29,6 +30,22 @@ def offline_revision(subject: Subject) -> Iterator[Verdict]:
             "--revision",
             f"the cache was filled at {cached} and offline '{sought}' is looked up, which it does not hold",
             "give the loader the revision that the downloader was given",
+        )
+
+
+def storage_uri(subject: Subject) -> Iterator[Verdict]:
+    """Compare addresses of object storage with their grammar (facts: ome 1.4)."""
+    uri = subject.place.download.uri or ""
+    scheme, found, rest = uri.partition("://")
+    wrong = not found or scheme != scheme.lower() or not rest.strip("/")
+    if scheme == "oci" and re.match(r"n/", rest):
+        wrong = not re.fullmatch(r"n/[^/]+/b/[^/]+/o/.+", rest)
+    if uri and wrong and not uri.startswith("/"):
+        yield refuse(
+            "storage-uri",
+            "model.storageUri",
+            f"'{uri}' is no address of weights",
+            "write for example oci://n/<namespace>/b/<bucket>/o/<prefix>, hf://<org>/<model> or pvc://<claim>/<path>",
         )
 
 
@@ -63,4 +80,4 @@ def unbounded_download(subject: Subject) -> Iterator[Verdict]:
         )
 
 
-RULES = (offline_revision, kept_files, unbounded_download)
+RULES = (offline_revision, storage_uri, kept_files, unbounded_download)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.place_pod import SHARED_MEMORY
-from pulumi_plinth.check.place_rules.common import local_ranks, tensor_size, weight_bytes
+from pulumi_plinth.check.place_rules.common import argument, local_ranks, ranks, tensor_size, weight_bytes
 from pulumi_plinth.check.subject import Subject
 from pulumi_plinth.fit.disk import PROCESS_BYTES, SHARED_BYTES_PER_GPU
 from pulumi_plinth.quantities import GIB, human_bytes, human_gib
@@ -17,6 +18,9 @@ DEFAULT_SHM_BYTES = 64 << 20
 
 RING_BYTES = 10 * (16 << 20)
 """vLLM's message queue between ranks: 10 chunks of VLLM_MQ_MAX_CHUNK_BYTES_MB = 16 (shm_broadcast.py, 0.32)."""
+
+OFFLOAD_VARIABLES = ("VLLM_CPU_KVCACHE_SPACE", "LMCACHE_MAX_LOCAL_CPU_SIZE")
+"""GiB of host memory for the cache on CPUs, and for LMCache's copy."""
 
 INITIALIZER_BYTES = 16 * GIB
 INITIALIZER_WEIGHTS = 40e9
@@ -43,11 +47,9 @@ def pickled_weights(subject: Subject) -> Iterator[Verdict]:
 
 
 def _host_memory(subject: Subject) -> tuple[float | None, str]:
-    limit = subject.place.pod.container.limits.get("memory")
-    if limit:
-        return limit, "the container's limit"
-    if subject.place.node.memory_bytes:
-        return subject.place.node.memory_bytes, "the node's memory"
+    have, source = _stated_memory(subject)
+    if have:
+        return have, source
     gpu = subject.serving.gpu
     if gpu.memory_bytes and gpu.count:
         return gpu.memory_bytes * gpu.count, "assumed as much as the GPUs have, state the node's memory"
@@ -94,6 +96,31 @@ def memory_limit(subject: Subject) -> Iterator[Verdict]:
             f"{human_gib(limit)} for {count} workers and the server, which take about {human_gib(need)}",
             f"write at least {-(-need // GIB)}Gi, or no limit",
         )
+
+
+def offloaded(subject: Subject) -> Iterator[Verdict]:
+    """Add up what is kept in host memory: swap, offloaded weights and caches (vLLM's arguments; LMCache)."""
+    serving, container = subject.serving, subject.place.pod.container
+    sizes = {"swap-space": ranks(subject), "cpu-offload-gb": ranks(subject), "kv-offloading-size": 1}
+    said = sum(_gib(argument(subject, name)) * count for name, count in sizes.items())
+    said += sum(_gib(serving.environment.get(name)) for name in OFFLOAD_VARIABLES)
+    need, (have, source) = max(said, container.offload_bytes or 0.0), _stated_memory(subject)
+    if need and have and need > have:
+        yield refuse(
+            "offload-above-memory",
+            "pod.container.resources.limits.memory",
+            f"{human_gib(need)} are to be kept in host memory, and there are {human_gib(have)} ({source})",
+            "lower the offloaded size, or raise the memory",
+        )
+
+
+def _gib(text: str | None) -> float:
+    return float(text) * GIB if text and re.fullmatch(r"\d{1,6}(\.\d+)?", text) else 0.0
+
+
+def _stated_memory(subject: Subject) -> tuple[float | None, str]:
+    limit = subject.place.pod.container.limits.get("memory")
+    return (limit, "the container's limit") if limit else (subject.place.node.memory_bytes, "the node's memory")
 
 
 def memory_volumes(subject: Subject) -> Iterator[Verdict]:
@@ -151,4 +178,4 @@ def _initializer_need(subject: Subject, name: str) -> float | None:
     return INITIALIZER_BYTES * min(1.0, size / INITIALIZER_WEIGHTS)
 
 
-RULES = (pickled_weights, shared_memory, memory_limit, memory_volumes, requests_fit, side_containers)
+RULES = (pickled_weights, shared_memory, memory_limit, offloaded, memory_volumes, requests_fit, side_containers)

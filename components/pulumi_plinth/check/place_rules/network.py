@@ -53,6 +53,31 @@ def network_modes(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def locked_memory(subject: Subject) -> Iterator[Verdict]:
+    """Demand IPC_LOCK for RDMA, which registers locked memory (facts: pulumi-oci 5)."""
+    pod = subject.place.pod
+    wants = pod.rdma or pod.network_functions
+    if wants and pod.container.locks_memory is False and not pod.container.privileged:
+        yield refuse(
+            "rdma-locked-memory",
+            "pod.container.securityContext.capabilities",
+            "RDMA registers locked memory, and the container may not lock any",
+            "add the capability IPC_LOCK",
+        )
+
+
+def answer_times(subject: Subject) -> Iterator[Verdict]:
+    """Compare what proxies wait with what answers take: they cut the connection (facts: serving 2.2)."""
+    traffic = subject.place.traffic
+    if traffic.timeout_seconds and traffic.answer_seconds and traffic.timeout_seconds < traffic.answer_seconds:
+        yield refuse(
+            "proxy-timeout",
+            "gateway.timeout",
+            f"an answer takes {traffic.answer_seconds:g} s and the connection ends after {traffic.timeout_seconds:g} s",
+            f"write more than {traffic.answer_seconds:g} s, or stream with --sse-keep-alive-interval",
+        )
+
+
 def service_variables(subject: Subject) -> Iterator[Verdict]:
     """Refuse a Service `vllm`: it puts VLLM_PORT=tcp://… into pods, which vLLM reads as a number (envs.py)."""
     place = subject.place
@@ -75,4 +100,4 @@ def service_variables(subject: Subject) -> Iterator[Verdict]:
         )
 
 
-RULES = (one_port, host_ports, network_modes, service_variables)
+RULES = (one_port, host_ports, network_modes, locked_memory, answer_times, service_variables)

@@ -7,6 +7,18 @@ from collections.abc import Iterator
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.subject import Subject
+from pulumi_plinth.errors import nearest
+
+ADDRESS_BITS, RESERVED_ADDRESSES = 32, 3
+
+REGIONS = (
+    "af-johannesburg-1", "ap-chuncheon-1", "ap-hyderabad-1", "ap-melbourne-1", "ap-mumbai-1", "ap-osaka-1",
+    "ap-seoul-1", "ap-singapore-1", "ap-sydney-1", "ap-tokyo-1", "ca-montreal-1", "ca-toronto-1", "eu-amsterdam-1",
+    "eu-frankfurt-1", "eu-madrid-1", "eu-marseille-1", "eu-milan-1", "eu-paris-1", "eu-stockholm-1", "eu-zurich-1",
+    "il-jerusalem-1", "me-abudhabi-1", "me-dubai-1", "me-jeddah-1", "mx-monterrey-1", "mx-queretaro-1",
+    "sa-bogota-1", "sa-santiago-1", "sa-saopaulo-1", "sa-vinhedo-1", "uk-cardiff-1", "uk-london-1", "us-ashburn-1",
+    "us-chicago-1", "us-phoenix-1", "us-sanjose-1",
+)  # fmt: skip
 
 IGNORED_UPDATES = {
     "fault_domains": "below 6.10.0 the provider does not send the field on update (terraform-provider-oci#2161)",
@@ -77,6 +89,31 @@ def bootstrap(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def subnet(subject: Subject) -> Iterator[Verdict]:
+    """Count addresses of the pods' subnet, of which OCI keeps three (OCI: subnets; OKE: VCN-native pods)."""
+    pool = subject.place.pool
+    nodes = pool.size if pool.max_nodes is None else pool.max_nodes
+    if pool.subnet_bits is None or pool.max_pods is None or nodes is None:
+        return
+    room, need = 2 ** (ADDRESS_BITS - pool.subnet_bits) - RESERVED_ADDRESSES, nodes * pool.max_pods
+    if need > room:
+        yield refuse(
+            "subnet-too-small",
+            "pool.podSubnet",
+            f"{nodes:g} nodes x {pool.max_pods:g} pods = {need:g} addresses, and /{pool.subnet_bits:g} has {room:g}",
+            "take a larger subnet, or fewer pods a node",
+        )
+
+
+def region_spelling(subject: Subject) -> Iterator[Verdict]:
+    """Refuse near misses of OCI's regions; names unlike any known one pass, new regions come (OCI: regions)."""
+    region = subject.place.pool.region or ""
+    near = nearest(region, REGIONS) if re.fullmatch(r"[a-z]+(-[a-z]+)+-\d", region) else ""
+    twin = near.split("'")[1] if near else ""
+    if twin and twin != region and sorted(twin.replace("-", "")) == sorted(region.replace("-", "")):
+        yield refuse("region-unknown", "region", f"'{region}' is no region", f"write '{twin}'")
+
+
 def provisioning(subject: Subject) -> Iterator[Verdict]:
     """Demand a shape where nodes are made, and none where they are there already (facts: kaito 1.1)."""
     pool = subject.place.pool
@@ -139,4 +176,15 @@ def cycling(subject: Subject) -> Iterator[Verdict]:
         )
 
 
-RULES = (domains, reservation, basic_cluster, bootstrap, provisioning, bounds, ignored_updates, cycling)
+RULES = (
+    domains,
+    reservation,
+    basic_cluster,
+    bootstrap,
+    provisioning,
+    subnet,
+    region_spelling,
+    bounds,
+    ignored_updates,
+    cycling,
+)
