@@ -40,8 +40,8 @@ AWQ_FLOAT16_ONLY = Span(last=(0, 31))
 FP8_BLOCKS_NATIVE = Span(last=(0, 8))
 """Block-wise fp8 had no weight-only fallback below capability 8.9 (vllm-project/vllm#17581)."""
 
-ONLINE_BLOCKS_UNPADDED = Span(last=(0, 31))
-"""Per-block fp8 made at load did not pad experts (vllm-project/vllm#44763); 0.32 does."""
+ONLINE_BLOCKS_UNPADDED = Span(last=(0, 23))
+"""Per-block fp8 made at load did not pad experts (vllm-project/vllm#44763, merged between 0.23 and 0.24)."""
 
 AMD64_ONLY = Span(last=(0, 8))
 """vllm/vllm-openai had no arm64 build."""
@@ -126,17 +126,18 @@ Blackwell came with 0.9, vllm-project/vllm#18813)."""
 
 SINCE: Mapping[str, Version] = {
     "cohere": (0, 4), "cohere2": (0, 6, 4), "dbrx": (0, 4), "deepseek_v2": (0, 5, 1), "deepseek_v3": (0, 6, 6),
-    "deepseek_v32": (0, 11), "ernie4_5": (0, 9, 2), "ernie4_5_moe": (0, 9, 2), "exaone": (0, 5, 4),
-    "exaone4": (0, 10), "falcon_h1": (0, 9), "gemma": (0, 3, 2), "gemma2": (0, 5, 1), "gemma3": (0, 8),
-    "gemma3_text": (0, 8), "gemma3n": (0, 9, 2), "gemma4": (0, 18), "glm4": (0, 8, 3), "glm4_moe": (0, 10),
-    "glm4v_moe": (0, 10), "gpt_oss": (0, 10, 1), "granite": (0, 5, 5), "granitemoe": (0, 6, 2), "kimi_vl": (0, 8, 5),
-    "kimi_linear": (0, 11, 1), "llama4": (0, 8, 3), "minimax_m2": (0, 11, 1), "mistral3": (0, 8), "mixtral": (0, 2, 4),
-    "mllama": (0, 6, 2), "modernbert": (0, 8, 5), "nemotron_h": (0, 8, 3), "olmo2": (0, 6, 4), "olmo3": (0, 10, 2),
-    "olmoe": (0, 6, 1), "paligemma": (0, 5, 1), "phi3": (0, 4, 1), "phi4mm": (0, 7, 4), "phimoe": (0, 6, 1),
-    "pixtral": (0, 6, 1), "qwen2": (0, 3), "qwen2_5_omni": (0, 8, 5), "qwen2_5_vl": (0, 7, 2),
-    "qwen2_moe": (0, 4), "qwen2_vl": (0, 6, 1), "qwen3": (0, 8, 4), "qwen3_5": (0, 16), "qwen3_5_moe": (0, 16),
-    "qwen3_moe": (0, 8, 4), "qwen3_next": (0, 10, 2), "qwen3_omni_moe": (0, 11), "qwen3_vl": (0, 11),
-    "qwen3_vl_moe": (0, 11), "seed_oss": (0, 10, 1), "smollm3": (0, 9, 2), "starcoder2": (0, 3, 3),
+    "deepseek_v32": (0, 11), "deepseek_v4": (0, 22), "ernie4_5": (0, 9, 2), "ernie4_5_moe": (0, 9, 2),
+    "exaone": (0, 6), "exaone4": (0, 10), "falcon_h1": (0, 9), "gemma": (0, 3, 2), "gemma2": (0, 5, 1),
+    "gemma3": (0, 8), "gemma3_text": (0, 8), "gemma3n": (0, 9, 2), "gemma4": (0, 18), "glm4": (0, 8, 3),
+    "glm4_moe": (0, 10), "glm4v_moe": (0, 10), "gpt_oss": (0, 10, 1), "granite": (0, 5, 5), "granitemoe": (0, 6, 2),
+    "kimi_vl": (0, 8, 5), "kimi_linear": (0, 11, 1), "llama4": (0, 8, 3), "minimax_m2": (0, 11, 1),
+    "minimax_m3": (0, 24), "mistral3": (0, 8), "mixtral": (0, 2, 4), "mllama": (0, 6, 2), "modernbert": (0, 8, 5),
+    "nemotron_h": (0, 8, 3), "olmo2": (0, 6, 4), "olmo3": (0, 10, 2), "olmoe": (0, 6, 1), "paligemma": (0, 5, 1),
+    "phi3": (0, 4, 1), "phi4mm": (0, 7, 4), "phimoe": (0, 6, 1), "pixtral": (0, 6, 1), "qwen2": (0, 3),
+    "qwen2_5_omni": (0, 8, 5), "qwen2_5_vl": (0, 7, 2), "qwen2_moe": (0, 4), "qwen2_vl": (0, 6, 1), "qwen3": (0, 8, 4),
+    "qwen3_5": (0, 16), "qwen3_5_moe": (0, 16), "qwen3_moe": (0, 8, 4), "qwen3_next": (0, 10, 2),
+    "qwen3_omni_moe": (0, 11), "qwen3_vl": (0, 11), "qwen3_vl_moe": (0, 11), "seed_oss": (0, 10, 1),
+    "smollm3": (0, 9, 2), "starcoder2": (0, 3, 3),
 }  # fmt: skip
 """Model type -> first release that knows it (vLLM's release notes)."""
 
