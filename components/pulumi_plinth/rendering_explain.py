@@ -16,7 +16,7 @@ BILL = ("memory", "memory: weights", "memory: kv cache", "memory: engine", "memo
 PARSERS = ("tools", "reasoning")
 SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "name": ((), ()),
-    "target": (("runtime",), ()),
+    "target": ((), ()),
     "environment": ((), ()),
     "model": (("card", "weights", "lifecycle", "chat template", "architecture", "quantization", *PARSERS), ()),
     "gpus": (("shape", "layout", "experts", "concurrency"), ()),
@@ -40,11 +40,11 @@ SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "host_memory_bytes": (("host memory",), ()),
     "shared_memory_bytes": (("host memory",), ()),
     "rdma": (("network", "layout"), ()),
-    "arguments": (("layout", "experts", "memory", "batch", "context", "check"), ()),
+    "arguments": (("layout", "experts", "memory", "batch", "context", "runtime", "engine", "check"), ()),
     "endpoint": (("api",), ()),
     "management": (("management",), ()),
     "launch": (ALL, ()),
-    "launchDigest": (("weights", "engine"), ()),
+    "launchDigest": (("weights", "engine", "runtime"), ()),
 }
 """For each key of a deployment's JSON: subjects of the reasons behind it, and parts of the memory bill."""
 

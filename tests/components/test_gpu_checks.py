@@ -51,7 +51,7 @@ def test_a_doubt_is_a_reason(gpus):
     """What may work is said and not refused; where there is no doubt nothing is said."""
     for environment, doubts in (({}, 0), ({"VLLM_NO_SUCH": "1"}, 1)):
         (plan,) = gpus(stack("qwen3-8b", environment=environment)).kubernetes
-        assert len([reason for reason in plan.reasons if reason.subject == "check"]) == doubts
+        assert len([reason for reason in plan.reasons if reason.subject == "engine"]) == doubts
 
 
 def test_the_planner_s_own_commands_pass(gpus, catalogue):

@@ -15,6 +15,7 @@ from pulumi_plinth.check.serving import Gpu, Serving
 from pulumi_plinth.check.serving_rules import SERVING_RULES
 from pulumi_plinth.check.serving_rules.architectures import architecture_rules
 from pulumi_plinth.check.subject import Subject
+from pulumi_plinth.deployment.engine_reasons import Served, engine_faults, engine_reasons
 from pulumi_plinth.deployment.gpu_case import GpuCase
 from pulumi_plinth.deployment.spec import OWNED_ARGUMENTS
 from pulumi_plinth.deployment.targets import PLANNED_ARGUMENTS
@@ -46,7 +47,9 @@ def check_plan(
     verdicts = [verdict for verdict in judge(Subject(serving), rules) if verdict.rule not in PLANNED]
     refused = [_fault(case, verdict) for verdict in verdicts if verdict.severity is Severity.REFUSE]
     doubts = [f"{verdict.path}: {verdict.problem}; {verdict.remedy}" for verdict in verdicts[len(refused) :]]
-    return [*own.faults, *refused], [Reason("check", f"WARNING: {text}") for text in (*own.cautions, *doubts)]
+    served = Served(spec.model, case.declared, card, ENVIRONMENT)
+    faults = [*own.faults, *(refused or engine_faults(case.path, served, own))]
+    return faults, [*engine_reasons(served, own), *(Reason("check", f"WARNING: {text}") for text in doubts)]
 
 
 def _serving(case: GpuCase, told: Told, arguments: Sequence[str], card: ModelCard) -> Serving:

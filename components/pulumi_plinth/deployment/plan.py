@@ -10,16 +10,13 @@ from pathlib import Path
 from plinth_runtime.contract.card import ModelCard
 from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.contract.rundir import RunDir
+from pulumi_plinth.deployment.engine_reasons import Served, engine_faults, engine_reasons
 from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
 from pulumi_plinth.deployment.launch import Decisions, launch_config
 from pulumi_plinth.deployment.lifecycle import lifecycle_faults, lifecycle_reasons
 from pulumi_plinth.deployment.outline import Outline
 from pulumi_plinth.deployment.spec import OWNED_ARGUMENTS, DeploymentSpec
-from pulumi_plinth.engines.arguments import Checked
-from pulumi_plinth.engines.choice import choose
-from pulumi_plinth.engines.derived import derive, model_misfits
-from pulumi_plinth.engines.environments import DEVICES, check_stack, table_of
-from pulumi_plinth.engines.runtime import Accelerator, candidate_of, default_runtimes
+from pulumi_plinth.engines.environments import check_stack
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Layout, Reason
 from pulumi_plinth.fit.memory import MemoryPlan, engine_memory
@@ -96,8 +93,8 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
     card = case.model.card
     if card is None:
         return None
-    misfits = model_misfits(card, checked.arguments, table_of(case.spec.engine))
-    faults.extend(Fault(f"{case.path}.model", case.spec.model, *misfit) for misfit in misfits)
+    served = Served(case.spec.model, case.declared, card, case.spec.engine)
+    faults.extend(engine_faults(case.path, served, checked))
     memory = engine_memory(card, case.spec.kv_cache_memory)
     startup = case.spec.startup_timeout or round(STARTUP_BASE_SECONDS + card.weight_bytes / STARTUP_BYTES_PER_SECOND)
     decided = Decisions(
@@ -117,7 +114,7 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
         launch=launch,
         run_dir=run_dir,
         memory=memory,
-        reasons=(*_reasons(case, card, memory, launch), *_engine_reasons(case, card, checked)),
+        reasons=(*_reasons(case, card, memory, launch), *engine_reasons(served, checked)),
         disk_bytes=case.model.total_bytes,
         host_bytes=case.host.memory_bytes,
     )
@@ -172,18 +169,6 @@ def _reasons(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, launch: 
         else f"{STARTUP_BASE_SECONDS:.0f} s + {human_bytes(card.weight_bytes)} at 20 MB/s"
     )
     yield Reason("startup limit", f"{timeout:.0f} s: {arithmetic}")
-
-
-def _engine_reasons(case: DeploymentCase, card: ModelCard, checked: Checked) -> Iterator[Reason]:
-    """Say what follows from the model for the engine's flags, and what in the user's own deserves a second look."""
-    declared, uri = case.declared, case.declared.storage.uri if case.declared.storage else None
-    names = [name for name in (case.spec.model, declared.path, declared.display_name, uri) if name]
-    choice = choose(default_runtimes(), candidate_of(declared, card), Accelerator(device=DEVICES[case.spec.engine]))
-    yield Reason("runtime", "; ".join(choice.reasons))
-    for derived in derive(card, names, checked.arguments, table_of(case.spec.engine)):
-        yield Reason(derived.subject, derived.text)
-    for caution in checked.cautions:
-        yield Reason("engine", f"WARNING: {caution}")
 
 
 def _weights_reason(model: ModelFacts, card: ModelCard) -> str:
