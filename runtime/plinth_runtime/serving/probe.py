@@ -131,24 +131,33 @@ class Prober:
         status, body = ask(self._target, Question("/metrics"), self._timeout)
         if status is None:
             return self._silence(at)
-        seen = read_metrics(body.decode(errors="replace"), at) if status == OK else Sample(at, waiting=False)
-        if seen.steps is None:
+        told = read_metrics(body.decode(errors="replace"), at) if status == OK else Sample(at, waiting=False)
+        if told.steps is None:
             # Without a counter a probe that waits in a long queue and one that is never answered look the same.
             self._unanswered = False
             return Sample(at, waiting=False)
-        if seen.waiting:
-            seen = replace(seen, computed=processor_time(self._target.group))
-        if seen.waiting and (moved(pulse, seen) or computes(pulse, seen) or pulse.still_since is None):
-            self._unanswered = False
-            return seen
-        if not seen.waiting and not self._unanswered and at - self._probed_at < self._limits.probe_seconds:
-            return seen
-        self._probed_at = at
-        reply = self._probe(until_next_verdict(pulse, at, self._patience))
+        if told.waiting or self._unanswered:
+            # The engine counts a request from its first step on: before, our probe may be the only sign of work.
+            told = replace(told, waiting=True, computed=processor_time(self._target.group))
+            stepped = moved(pulse, told)
+            if stepped or computes(pulse, told) or pulse.still_since is None:
+                self._unanswered = self._unanswered and not stepped
+                return told
+        elif at - self._probed_at < self._limits.probe_seconds:
+            return told
+        return self._want_a_token(pulse, told)
+
+    def _want_a_token(self, pulse: Pulse, told: Sample) -> Sample:
+        self._probed_at = told.at
+        # Not longer than half a stall: what the engine computes meanwhile is looked at before it is called stalled.
+        reply = self._probe(min(until_next_verdict(pulse, told.at, self._patience), self._patience.stall / 2))
         self._unanswered = reply is Reply.SILENCE
         if reply is Reply.REFUSED:
-            return seen
-        return replace(seen, waiting=self._unanswered)
+            return told
+        computed = told.computed
+        if self._unanswered and computed is None:
+            computed = processor_time(self._target.group)
+        return replace(told, waiting=self._unanswered, computed=computed)
 
     def _probe(self, timeout: float) -> Reply:
         while self._probes:
