@@ -37,6 +37,7 @@ SIGNS: tuple[tuple[Cause, re.Pattern[str], str | None], ...] = (
             r"CUDA out of memory|OutOfMemoryError|\bMemoryError\b|can't allocate memory|Cannot allocate memory"
             r"|std::bad_alloc|No available memory for the cache blocks|larger than the available KV cache memory"
             r"|Not enough (available )?memory|larger than the maximum number of tokens that can be stored in KV cache"
+            r"|is less than (desired [CG]PU memory utilization|requested memory for kv)"
         ),
         None,
     ),
