@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,11 +116,11 @@ def _of_facts(name: str, document: Any, known: Known, given: Mapping[str, str | 
 
 
 def _of_objects(file: str, objects: list[Any], known: Known, given: Mapping[str, str | None]) -> Iterator[Described]:
-    from pulumi_plinth.check.facts import with_given
+    from pulumi_plinth.check.facts import completed
     from pulumi_plinth.check.manifest import subjects_of_manifest
 
     for name, subject in subjects_of_manifest(objects):
-        yield f"{file}: {name}", replace(subject, serving=with_given(subject.serving, _facts_of(given), known)), ()
+        yield f"{file}: {name}", completed(subject, _facts_of(given), known), ()
 
 
 def _entries(name: str, document: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

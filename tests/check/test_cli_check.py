@@ -80,6 +80,20 @@ def test_options_reach_manifests(written):
     assert "[memory]" in run(path, "--shape", "VM.GPU3.1").output
 
 
+def test_a_manifest_says_its_gpus(written):
+    """The node selector names the kind, the limit counts; a command without sizes uses one of them."""
+    path = written(
+        POD.replace(', --tensor-parallel-size, "SIZE"', "")
+        .replace("SIZE", "2")
+        .replace("Qwen/Qwen2.5-7B", "Qwen/Qwen2.5-72B")
+    )
+    assert "[memory]" not in run(path).output
+    selected = path.read_text().replace(
+        "spec:", "spec:\n  nodeSelector: {nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB}"
+    )
+    assert "on 1 GPU are" in run(written(selected)).output
+
+
 def test_json(written):
     """Every verdict with its parts, refusals first, and the keys that nobody understood."""
     path = written("gpu: P100\nengine_version: 0.9.0\ngpu_memory_utilization: 0.99\nmoon: full\n")

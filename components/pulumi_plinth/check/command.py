@@ -47,6 +47,7 @@ def serving_of_command(
         assigned[name] = value
     rest = _until_operator(_after_program(words))
     arguments, loose = _read(rest)
+    commanded = bool(rest)
     if loose:
         rest.remove(loose[0])
     return Serving(
@@ -58,6 +59,7 @@ def serving_of_command(
         arguments=arguments,
         environment=assigned,
         words=tuple(rest),
+        commanded=commanded,
     )
 
 

@@ -11,6 +11,7 @@ from pulumi_plinth.check.facts_place import place_of_facts
 from pulumi_plinth.check.facts_place import understood as understood_of_place
 from pulumi_plinth.check.facts_place_words import normal
 from pulumi_plinth.check.facts_serving import Known, read_serving, serving_of_facts
+from pulumi_plinth.check.place_pod import GPU_RESOURCE
 from pulumi_plinth.check.place_rules import PLACE_RULES
 from pulumi_plinth.check.serving import Gpu, Serving
 from pulumi_plinth.check.serving_rules import SERVING_RULES
@@ -23,6 +24,15 @@ from pulumi_plinth.model.catalogue import load_catalogue
 
 ENGINE, RELEASE = "vllm", "0.32.0"
 """The engine whose table is asked."""
+
+SELECTED: Mapping[str, str] = {
+    "nvidia.com/gpu.product": "gpu",
+    "cloud.google.com/gke-accelerator": "gpu",
+    "karpenter.k8s.aws/instance-gpu-name": "gpu",
+    "node.kubernetes.io/instance-type": "shape",
+    "beta.kubernetes.io/instance-type": "shape",
+}
+"""Labels that pods select nodes by -> the fact they state."""
 
 ABOUT_FACTS = frozenset({"from_memory", "late_symptom", "source", "title"})
 """Keys that speak of the facts and not of the server."""
@@ -45,11 +55,24 @@ def subject_of_facts(facts: Mapping[str, Any], known: Known) -> Read:
     return Read(subject, unread)
 
 
-def with_given(serving: Serving, facts: Mapping[str, Any], known: Known) -> Serving:
-    """Add facts about model, shape and release to a server that was read elsewhere, such as in a manifest.
+def completed(subject: Subject, facts: Mapping[str, Any], known: Known) -> Subject:
+    """Add facts about model, shape and release to a subject that was read elsewhere, such as in a manifest.
 
-    What was read there wins, and with it the model's card is looked up.
+    The model's card is looked up; the pod says how many GPUs there are, and its node selector often of which kind.
     """
+    place = subject.place
+    selector = place.pod.node_selector or {}
+    selected = {fact: selector[label] for label, fact in SELECTED.items() if label in selector}
+    if {"shape", "gpu"} & set(facts):
+        selected = {}
+    serving = with_given(subject.serving, {**selected, **facts}, known)
+    limit, pods = place.pod.container.limits.get(GPU_RESOURCE), place.workload.pods_per_replica
+    gpu = replace(serving.gpu, count=int(limit)) if limit and limit >= 1 else serving.gpu
+    return replace(subject, serving=replace(serving, gpu=gpu, nodes=int(pods) if pods else serving.nodes))
+
+
+def with_given(serving: Serving, facts: Mapping[str, Any], known: Known) -> Serving:
+    """Add facts to a server; what was read of it wins, and with it the model's card is looked up."""
     named = {"model": serving.model} if serving.model else {}
     added = serving_of_facts({**facts, **named, "argv": list(serving.words)}, known)
     return replace(

@@ -166,4 +166,6 @@ class Serving:
     nodes: int | None = None
     words: tuple[str, ...] = ()
     """Arguments as they stand in a command line, where there is one."""
+    commanded: bool = False
+    """The whole command line is known, so what it does not say has the engine's default."""
     doubles: tuple[Double, ...] = ()

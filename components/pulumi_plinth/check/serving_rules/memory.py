@@ -44,7 +44,7 @@ def weights_fit(subject: Subject) -> Iterator[Verdict]:
     each = weights / gpus - values.offloaded(serving)
     if each + LEAST_BESIDE > budget:
         problem = (
-            f"{human_gib(weights)} of weights on {gpus} GPUs are {human_gib(each)} on each, {human_gib(budget)} are "
+            f"{human_gib(weights)} of weights on {gpus} {'GPU' if gpus == 1 else 'GPUs'} are {human_gib(each)} on each, {human_gib(budget)} are "
             "available for them, activations and cache"
         )
         yield refuse("memory", "gpu", problem, "take more or larger GPUs, or a quantised model")
@@ -190,7 +190,7 @@ def _sized(serving: Serving, card: ModelCard) -> ModelCard:
 
 def _layout(serving: Serving) -> Layout:
     """Take what is asked for; where nothing is, all GPUs share every layer, the mildest guess."""
-    if {"tensor-parallel-size", "pipeline-parallel-size"} & set(serving.arguments):
+    if values.sizes_known(serving):
         return Layout(values.tensor(serving), values.pipeline(serving))
     return Layout(values.gpus_used(serving))
 

@@ -66,9 +66,14 @@ def gpus_there(serving: Serving) -> int | None:
     return serving.gpu.count * (serving.nodes or 1) if serving.gpu.count is not None else None
 
 
+def sizes_known(serving: Serving) -> bool:
+    """Whether it is known how a copy is spread: somebody says it, or a whole command line does not."""
+    return serving.commanded or bool({"tensor-parallel-size", "pipeline-parallel-size"} & set(serving.arguments))
+
+
 def gpus_used(serving: Serving) -> int:
     """GPUs that hold one copy of the weights: as asked, else all there are."""
-    if {"tensor-parallel-size", "pipeline-parallel-size"} & set(serving.arguments):
+    if sizes_known(serving):
         return tensor(serving) * pipeline(serving)
     return gpus_there(serving) or 1
 
