@@ -155,6 +155,19 @@ def test_shells(text):
     assert subject.place.traffic.engine_port == 8080
 
 
+@pytest.mark.parametrize(("probe", "speaks"), [({"httpGet": {"path": "/health", "port": 8000}}, True), ({}, False)])
+def test_workers_are_not_asked_for_http(probe, speaks):
+    """In a group with a leader of its own, workers serve no HTTP."""
+    leader = {"spec": {"containers": [{"image": "vllm/vllm-openai", "args": ["--nnodes=2"]}]}}
+    worker = {"spec": {"containers": [{"image": "vllm/vllm-openai", "readinessProbe": probe}]}}
+    owner = {
+        "kind": "LeaderWorkerSet",
+        "metadata": {"name": "chat"},
+        "spec": {"leaderWorkerTemplate": {"size": 2, "leaderTemplate": leader, "workerTemplate": worker}},
+    }
+    assert ("workers-probed" in rules(subjects_of_manifest(owner)[0][1])) is speaks
+
+
 def test_headless_services_set_no_variables():
     """Only services with an address put variables into pods."""
     owner = {

@@ -131,6 +131,9 @@ def _scaling(facts: Facts) -> Scaling:
     return Scaling(
         utilization=_utilization(said),
         metrics=tuple(dict.fromkeys(METRIC.findall(f"{said} {facts.everything()}"))),
+        idle_seconds=facts.seconds(
+            "(initial_)?cooldown(_period)?(_seconds|_s)?|scale_to_zero(_grace|_after|_window)?(_s)?|stable_window"
+        ),
         minimum=facts.number("min(imum)?_replica(s|_count)|scale_min|idle_replica_count"),
         maximum=facts.number("max(imum)?_replica(s|_count)|scale_max"),
     )

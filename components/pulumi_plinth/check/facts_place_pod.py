@@ -83,6 +83,7 @@ def read_workload(facts: Facts) -> Workload:
         unavailable=_pods(facts, unavailable[1], up=False) if unavailable else None,
         ordered=None if policy is None else "parallel" not in policy.lower(),
         distributed=False if lone else None,
+        workers_probed=_workers_probed(facts),
         publishes_unready=facts.flag("publish_not_ready_addresses"),
         progress_seconds=facts.seconds("(knative_)?progress_deadline(_seconds|_s|_min)?"),
         min_available=facts.number("(pdb_|pod_disruption_budget_)?min_available"),
@@ -156,6 +157,12 @@ def _name(facts: Facts) -> str | None:
         "name|(service|workload|deployment|stateful_set|inference_service|isvc|release|metadata|resource|object|pod)_name"
     )
     return name if name and not re.search(r"\s", name) else None
+
+
+def _workers_probed(facts: Facts) -> bool | None:
+    where = facts.raw("(readiness|startup|liveness)(_probe)?(_on)?|probes?(_on)?")
+    on_workers = re.search(r"\b(workers?|all (pods|ranks)|every (pod|rank))\b", where, re.IGNORECASE)
+    return True if on_workers or facts.flag("worker_(readiness|startup|liveness)?_?probed?s?") else None
 
 
 def _grace(facts: Facts) -> float | None:

@@ -146,7 +146,7 @@ def _download_seconds(facts: Facts) -> float | None:
     units = "(_(seconds|s|minutes|min|hours|h))?"
     return facts.seconds(
         f"(download|load|start|startup|ready)(_time|_takes){units}|(model|weights?)_(load|download)(_time)?{units}|(download|load)_(seconds|s|minutes|min|hours|h)|"
-        f"(observed|actual|measured)_(start|load|startup|ready|download)(_time)?{units}|time_to_ready{units}",
+        f"(observed|actual|measured)_(start|load|startup|ready|download)(_time)?{units}|time_to_ready{units}|node_(start|boot|provision)(_time)?{units}",
         max,
     )
 

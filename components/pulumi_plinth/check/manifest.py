@@ -147,7 +147,11 @@ def _place(owner: Document, template: Template, part: Part, serving: Serving, do
     return Place(
         pod=replace(pod, security=security_level(documents, namespace)),
         workload=replace(
-            workload, distributed=_joins(command(part.server)), publishes_unready=hidden, min_available=budget
+            workload,
+            distributed=_joins(command(part.server)),
+            workers_probed=_workers_probed(owner),
+            publishes_unready=hidden,
+            min_available=budget,
         ),
         labels=_labels(owner, template),
         node=node_of(documents),
@@ -192,6 +196,16 @@ def _gpus(pod: Pod) -> GpuChoice:
     asked = [key for key, value in pod.container.limits.items() if "/" in key and value and key != GPU_RESOURCE]
     resource = next((key for key in asked if key.endswith("/gpu") or "/mig-" in key), None)
     return GpuChoice(resource=resource)
+
+
+def _workers_probed(owner: Document) -> bool | None:
+    """Tell whether workers of a LeaderWorkerSet are asked for HTTP although a leader serves it."""
+    groups = mapping(owner, "spec", "leaderWorkerTemplate")
+    workers = entries(groups, "workerTemplate", "spec", "containers") if mapping(groups, "leaderTemplate") else []
+    asked = any(
+        mapping(item, f"{name}Probe", "httpGet") for item in workers for name in ("startup", "liveness", "readiness")
+    )
+    return asked or None
 
 
 def _joins(argv: Sequence[str]) -> bool:

@@ -34,6 +34,8 @@ class Scaling:
     """What else it looks at: cpu, memory or the GPU's utilization."""
     minimum: float | None = None
     maximum: float | None = None
+    idle_seconds: float | None = None
+    """Seconds without requests after which the last server goes."""
     resets: bool | None = None
     """True: the workload states a number of replicas beside the scaler that owns it."""
 

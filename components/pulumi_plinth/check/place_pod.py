@@ -173,6 +173,8 @@ class Workload:
     """True: a StatefulSet starts its pods one after the other (OrderedReady, the default)."""
     distributed: bool | None = None
     """False: the command knows nothing of other nodes."""
+    workers_probed: bool | None = None
+    """True: pods of a group that serve no HTTP are asked for it."""
     publishes_unready: bool | None = None
     """Whether the headless service names pods that are not ready."""
     progress_seconds: float | None = None

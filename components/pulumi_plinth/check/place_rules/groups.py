@@ -144,6 +144,17 @@ def ordered_group(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def probed_workers(subject: Subject) -> Iterator[Verdict]:
+    """Refuse HTTP probes of pods that serve none: only the first rank does (facts: serving 2.7)."""
+    if subject.place.workload.workers_probed:
+        yield refuse(
+            "workers-probed",
+            "workload.workerTemplate.readinessProbe",
+            "workers of a group serve no HTTP, and their probes ask for it: they never get ready",
+            "probe the first pod only; it fails when a worker does",
+        )
+
+
 def quotas(subject: Subject) -> Iterator[Verdict]:
     """Compare all replicas with quota and service limits: pods and nodes above them are never made."""
     quota, asked = subject.place.quota, gpus_asked(subject) or subject.serving.gpu.count
@@ -171,5 +182,6 @@ def blocked_drain(subject: Subject) -> Iterator[Verdict]:
 
 
 RULES = (
-    group_deadlock, replicas_above_pool, rollout_surge, not_distributed, ordered_group, quotas, blocked_drain,
+    group_deadlock, replicas_above_pool, rollout_surge, not_distributed, ordered_group, probed_workers, quotas,
+    blocked_drain,
 )  # fmt: skip

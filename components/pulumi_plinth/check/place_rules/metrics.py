@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
+from pulumi_plinth.check.place_rules.probes import start_seconds
 from pulumi_plinth.check.subject import Subject
 
 RETIRED: Mapping[str, tuple[tuple[int, int], str]] = {
@@ -68,6 +69,30 @@ def owned_twice(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def replica_bounds(subject: Subject) -> Iterator[Verdict]:
+    """Compare the bounds of a scaler with each other."""
+    scaling = subject.place.scaling
+    if scaling.minimum is not None and scaling.maximum is not None and scaling.minimum > scaling.maximum:
+        yield refuse(
+            "replica-bounds",
+            "scaling.minReplicas",
+            f"at least {scaling.minimum:g} and at most {scaling.maximum:g} replicas",
+            "write a minimum up to the maximum",
+        )
+
+
+def gone_before_ready(subject: Subject) -> Iterator[Verdict]:
+    """Refuse an idle time shorter than the start: the pod goes before it was ready (kserve/kserve#1247)."""
+    scaling, need = subject.place.scaling, start_seconds(subject)
+    if scaling.minimum == 0 and scaling.idle_seconds and scaling.idle_seconds < need:
+        yield refuse(
+            "gone-before-ready",
+            "scaling.cooldownPeriod",
+            f"without a server's answer for {scaling.idle_seconds:g} s it goes, and a start takes {need:.0f} s",
+            f"keep 1 replica, or wait more than {need:.0f} s",
+        )
+
+
 def from_zero(subject: Subject) -> Iterator[Verdict]:
     """Refuse to scale from zero on the engine's own metrics, which vanish with the last pod (facts: serving 5)."""
     scaling = subject.place.scaling
@@ -86,4 +111,4 @@ def _plain(name: str) -> str:
     return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 
-RULES = (retired, utilization, owned_twice, from_zero)
+RULES = (retired, utilization, owned_twice, replica_bounds, gone_before_ready, from_zero)

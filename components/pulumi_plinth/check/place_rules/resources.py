@@ -72,6 +72,20 @@ def gpu_limits(subject: Subject) -> Iterator[Verdict]:
             )
 
 
+def requests_below_limits(subject: Subject) -> Iterator[Verdict]:
+    """Refuse requests above their limits, as the API server does (Kubernetes: resource management)."""
+    container = subject.place.pod.container
+    for resource, request in container.requests.items():
+        limit = container.limits.get(resource)
+        if request and limit and request > limit and "/" not in resource:
+            yield refuse(
+                "request-above-limit",
+                f"pod.container.resources.requests.{resource}",
+                f"{request:g} is asked for and the limit is {limit:g}",
+                "raise the limit to the request at least",
+            )
+
+
 def gpu_not_asked(subject: Subject) -> Iterator[Verdict]:
     """Warn of a rendered pod without GPUs in its limits: it gets none, or all of them unaccounted
     (production-stack#1047).
@@ -252,6 +266,6 @@ def promised_gpus(subject: Subject) -> Iterator[Verdict]:
 
 
 RULES = (
-    whole_gpus, zero_gpus, gpu_limits, gpu_not_asked, gpus_enough, gpus_on_one_node, machine_without,
-    slices, slice_names, slice_memory, vendors, shared_gpu, sought_gpu, promised_gpus,
+    whole_gpus, zero_gpus, gpu_limits, requests_below_limits, gpu_not_asked, gpus_enough, gpus_on_one_node,
+    machine_without, slices, slice_names, slice_memory, vendors, shared_gpu, sought_gpu, promised_gpus,
 )  # fmt: skip
