@@ -91,7 +91,7 @@ def test_a_manifest_says_its_gpus(written):
     selected = path.read_text().replace(
         "spec:", "spec:\n  nodeSelector: {nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB}"
     )
-    assert "on 1 GPU are" in run(written(selected)).output
+    assert "of weights on 1 GPU" in run(written(selected)).output
 
 
 def test_json(written):

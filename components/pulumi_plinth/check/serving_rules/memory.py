@@ -43,8 +43,9 @@ def weights_fit(subject: Subject) -> Iterator[Verdict]:
     gpus = values.gpus_used(serving)
     each = weights / gpus - values.offloaded(serving)
     if each + LEAST_BESIDE > budget:
+        spread = "1 GPU" if gpus == 1 else f"{gpus} GPUs"
         problem = (
-            f"{human_gib(weights)} of weights on {gpus} {'GPU' if gpus == 1 else 'GPUs'} are {human_gib(each)} on each, {human_gib(budget)} are "
+            f"{human_gib(weights)} of weights on {spread} are {human_gib(each)} each, {human_gib(budget)} are "
             "available for them, activations and cache"
         )
         yield refuse("memory", "gpu", problem, "take more or larger GPUs, or a quantised model")
