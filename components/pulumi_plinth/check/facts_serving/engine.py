@@ -48,11 +48,15 @@ REPEATED = (
 )  # fmt: skip
 """Flags that people find at several places with different values."""
 
+ONE_WORD = ("dtype", "kv-cache-dtype", "load-format", "distributed-executor-backend", "enable-chunked-prefill")
+"""Flags whose value is the first word of what people write: `fp8 (e4m3)`, `off, as in V0`."""
+
 ALONE = "(removed_|unknown_|extra_)?flags?|option|switch"
 ELSEWHERE = {"model", "chat_template", "config", "host", "port", "name"}
 """Flags whose names are keys of something else, or are read elsewhere."""
 
 ROUTER = "router_image(_version|_tag)?|router_version"
+IMAGE_KEYS = "image_(cuda|arch\\w*|platforms?)|(nvidia_)?requires?_cuda|cuda_(required|of_image)"
 COMMANDS = "command|argv|args|engine_args|vllm_args|extra_args|cmd|cli|arguments|container_args"
 RELEASES = (
     "(vllm_|engine_|runtime_|resolved_|serving_|server_|new_|current_)(version|release)(_resolved)?|vllm|version|release"
@@ -79,7 +83,7 @@ def read_engine(facts: Facts, known: Known) -> Serving:
         upgraded_from=release_of(facts.text(EARLIER) or ""),
         engine=_engine(facts, commands),
         image=image,
-        image_facts=image_facts(" ".join(filter(None, (image, base, facts.text("image_(cuda|arch\\w*|platforms?)"))))),
+        image_facts=image_facts(" ".join(filter(None, (image, base, facts.text(IMAGE_KEYS))))),
         arguments=arguments,
         environment=environment,
         model=next((command.model for command in commands if command.model), None),
@@ -163,6 +167,10 @@ def _text(flag: str, value: Any) -> str:
     text = str(value).strip()
     if flag == "quantization":
         return online_method(text)
+    if flag == "kv-cache-dtype" and "e5m2" in text.lower():
+        return "fp8_e5m2"
+    if flag in ONE_WORD:
+        return text.split()[0].strip(",;") if text else text
     number = re.match(r"(\d+)\b(?![.\w-])", text)
     return number[1] if number and " " in text else text
 

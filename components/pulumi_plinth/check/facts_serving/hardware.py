@@ -44,7 +44,7 @@ GIGABYTE = 10**9
 SAME_CARD = 0.12
 """Difference up to which a stated size means the card that is named anyway: GDDR hides 8 % of itself."""
 
-GPU_KEYS = "(node_|gpu_)?(gpus?|gpu_(name|type|model|kind|product)|accelerators?|card|devices?)"
+GPU_KEYS = "hardware|(node_|gpu_)?(gpus?|gpu_(name|type|model|kind|product)|accelerators?|card|devices?)"
 LABEL_KEYS = "(node_|gpu_)label(_product)?|(actual|real|found|node)_(gpu|accelerator|product)|gpu_product|product"
 INSTANCE_KEYS = "instance(_type)?|shape|vm_size|machine_type|node_shape|instance_types?|flavor"
 FAMILIES = (
@@ -89,7 +89,7 @@ def gpu_of(text: str) -> Gpu:
     family = next((name for name in GPUS if re.search(rf"(?<![a-z0-9.]){_loose(name)}(?![0-9])", lower)), None)
     slice_ = re.search(r"\d+g[. ](\d+)gb", lower)
     mig = bool(slice_) or re.search(r"\bmig\b", lower) is not None
-    size = re.search(r"(?<![\d.])(\d{1,3}(?:\.\d+)?)\s*gi?b\b", lower)
+    size = re.search(r"(?<![\w.])(\d{1,3}(?:\.\d+)?)\s*g(?:i?b)?\b", lower)
     if family is None and not size and not slice_:
         return Gpu(mig=mig)
     sold = GPUS[family][0] if family else ()
@@ -104,7 +104,7 @@ def read_host(facts: Facts) -> Host:
     driver = facts.text("(nvidia_|gpu_|node_)?driver(_version|_branch)?|nvidia_driver_version") or ""
     branch = re.search(r"(?<![\d.])(\d{3})(?![\d])", driver)
     cuda = re.search(r"cuda\D{0,3}(\d+)\.(\d+)", driver.lower()) or re.search(
-        r"(\d+)\.(\d+)", facts.text("(driver|node|host|max)_cuda(_version)?") or ""
+        r"(\d+)\.(\d+)", facts.text("(driver|node|host|max)_cuda(_version)?|cuda_(driver|host|node)") or ""
     )
     service = (facts.text("service|platform|managed_by") or "").lower()
     return Host(
@@ -149,7 +149,7 @@ def _stated(facts: Facts, gpu: Gpu) -> Gpu:
     """Put stated capability and memory over what names say."""
     capability = facts.text("(gpu_)?(compute_)?capability|cc|sm|cuda_arch|compute_cap")
     memory = facts.size(
-        "(gpu_(memory|mem|vram)|vram|memory_per_gpu|total)(_per_gpu|_each)?_(gb|gib|bytes)|gpu_memory|vram"
+        "(gpu(_memory|_mem|_vram|_ram)?|vram|memory_per_gpu|total)(_per_gpu|_each)?_(gb|gib|bytes)|gpu_memory|vram"
     )
     if capability and (number := capability_of(capability)):
         gpu = replace(gpu, below=number, capability=None) if below(capability) else replace(gpu, capability=number)

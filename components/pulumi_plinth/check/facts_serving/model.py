@@ -130,7 +130,7 @@ def _named(facts: Facts, name: str | None, found: ModelCard | None) -> dict[str,
     architecture = facts.words("architectures?(_name)?|model_class")
     kind = facts.text("(config_|hf_)?model_type") or ("" if found else type_of_name(name or ""))
     if kind:
-        stated["model_type"] = kind
+        stated["model_type"] = kind.split()[0].strip(",")
     elif architecture and not found:
         stated["model_type"] = type_of_architecture(architecture[0])
     made = facts.text("(torch|model|checkpoint|config|card|weights|native|saved)_d?type|dtype_in_config|config_dtype")

@@ -36,7 +36,8 @@ def switched(serving: Serving, flag: str) -> bool | None:
     text = serving.arguments.get(flag)
     if text is None:
         return None
-    return True if text.lower() in ON else False if text.lower() in OFF else None
+    word = text.lower().split()[0].strip(",;") if text.strip() else ""
+    return True if word in ON else False if word in OFF else None
 
 
 def tensor(serving: Serving) -> int:
