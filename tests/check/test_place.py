@@ -67,6 +67,8 @@ RIGHT = [
     {"group_size": 128, "intermediate_size": 29568},
     {"max_length": 131072, "prompt_length": 100000},
     {"image": "vllm/vllm-openai:latest", "shape": "VM.GPU.A10.1"},
+    {"image": "rocm/vllm:rocm6.2_mi300_ubuntu", "gpu": "MI300X"},
+    {"gpu": "H100 80GB MIG 2g.20gb"},
 ]
 
 

@@ -105,6 +105,8 @@ PLACES = [
     ({"maxSurge": "25%", "replicas": 5}, ("workload", "surge"), 2),
     ({"maxUnavailable": "25%", "replicas": 5}, ("workload", "unavailable"), 1),
     ({"model": "gemma-3-27b-it"}, ("runtimes", "low"), None),
+    ({"image": "rocm/vllm:rocm6.2_mi300"}, ("scaling", "metrics"), ()),
+    ({"query": "sum(vllm:num_requests_waiting)"}, ("scaling", "metrics"), ("vllm:num_requests_waiting",)),
     ({"model": "3 to 4B"}, ("runtimes", "high"), 4e9),
 ]
 

@@ -18,6 +18,7 @@ from pulumi_plinth.check.facts_place_storage import (
 )
 from pulumi_plinth.check.facts_place_words import Facts, number_of, words_of
 from pulumi_plinth.check.place import GpuChoice, Place, Scaling, Traffic
+from pulumi_plinth.quantities import GIB
 
 ENGINE_PORTS = r"(engine|server|vllm|listen|serving|app|args?)_port|listens?(_on|_port)?|port"
 REACHING_PORTS = (
@@ -32,7 +33,9 @@ SCALERS = (
     "(hpa_|keda_|scaling_|scaler_|autoscal(er|ing)_)?(metrics?(_name)?|query|triggers?)"
 )
 PROFILE = re.compile(r"\d+g\.\d+gb")
-METRIC = re.compile(r"vllm:[A-Za-z0-9_]+")
+CARD = re.compile(r"(?<![\w.])(\d+)\s*Gi?B\b", re.IGNORECASE)
+METRIC = re.compile(r"(?<![\w./-])vllm:[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
+"""A metric's name, which always has several words; an image's tag after `…/vllm:` is none."""
 
 
 def place_of_facts(facts: Mapping[str, Any]) -> Place:
@@ -91,8 +94,14 @@ def _gpu_choice(facts: Facts) -> GpuChoice:
     return GpuChoice(
         wanted=wanted,
         profile=_profile(facts, named),
+        card_bytes=_card_bytes(facts),
         resource=named if named and re.fullmatch(r"[\w.-]+/[\w.-]+", named) else None,
     )
+
+
+def _card_bytes(facts: Facts) -> float | None:
+    found = CARD.search(facts.raw("gpu(_type|_model|_name)?|card|accelerator"))
+    return int(found[1]) * float(GIB) if found else None
 
 
 def _profile(facts: Facts, named: str | None) -> str | None:

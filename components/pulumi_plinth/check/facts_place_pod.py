@@ -224,6 +224,8 @@ def _resources(facts: Facts, what: str) -> dict[str, float | None]:
     asked = "(ephemeral_storage|memory|nvidia_com_gpu)"
     for key, value in facts.each(rf"(resources_)?{what}_{asked}(_g[bi]b?)?|{asked}_{what}(_g[bi]b?)?"):
         name = next(name for mark, name in _NAMES.items() if mark in key)
+        if name == "memory" and facts.has("component|side_?container"):
+            continue
         amount = number_of(value, min) if name == GPU_RESOURCE else size_of(key, value, min)
         found[name] = None if is_absent(value) else amount
     written = facts.raw(rf"(resources_)?{what}")

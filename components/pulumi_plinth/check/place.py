@@ -48,6 +48,8 @@ class GpuChoice:
     """GPUs of one server as some chart's or launcher's field says; may be a fraction, which is the fault."""
     profile: str | None = None
     """MIG profile such as 3g.40gb."""
+    card_bytes: float | None = None
+    """Memory of the whole card that slices are cut from."""
     resource: str | None = None
     """Name of the resource the pod asks for, when it is not nvidia.com/gpu."""
 

@@ -187,7 +187,7 @@ def slice_memory(subject: Subject) -> Iterator[Verdict]:
     if not found:
         return
     parts, memory = int(found[1]), int(found[2]) * GIB
-    whole, weights = subject.serving.gpu.memory_bytes, weight_bytes(subject)
+    whole, weights = subject.place.gpus.card_bytes, weight_bytes(subject)
     shares = SLICE_SHARES.get(parts, ())
     if whole and not any(abs(memory - share * whole) <= SLICE_TOLERANCE * share * whole for share in shares):
         yield refuse(
@@ -241,7 +241,7 @@ def sought_gpu(subject: Subject) -> Iterator[Verdict]:
     node = subject.place.node
     if not (node.gpu_sought and node.gpu_label):
         return
-    for what, pattern in (("memory", r"(\d+)\s*G"), ("model", r"([A-Z]+\d+\w*)")):
+    for what, pattern in (("memory", r"(?<![A-Z0-9])(\d+)\s*GI?B?\b"), ("model", r"([A-Z]+\d+\w*)")):
         sought, label = (re.search(pattern, text.upper()) for text in (node.gpu_sought, node.gpu_label))
         if sought and label and sought[1] != label[1]:
             yield refuse(
