@@ -70,7 +70,7 @@ up: install engine model ## Set everything up and serve the stack (STACK=local)
 down: $(INSTALLED) ## Stop the stack's servers and delete its resources; weights stay
 	$(BIN)/plinth down --stack $(STACK) --yes
 
-.PHONY: check format test test-all bench bench-start bench-serving
+.PHONY: check format test test-all bench bench-start bench-serving bench-weights
 check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -93,6 +93,10 @@ bench-start: install engine model ## Time to first answer, ours against bare vLL
 	$(BIN)/python tests/bench/start.py
 bench-serving: install engine model ## Throughput and time to first token, ours against bare vLLM, in one run
 	$(BIN)/python tests/bench/serving.py
+bench-weights: $(INSTALLED) ## Weights over HTTP to disk, ours against four others (RUNS=3 MIB=2048)
+	$(UV) venv -q --allow-existing --python $(BIN)/python .plinth/bench-weights
+	$(UV) pip sync -q --python .plinth/bench-weights/bin/python --require-hashes tests/bench/weights-requirements.lock
+	$(BIN)/python tests/bench/weights.py
 
 .PHONY: docs engine-table lock clean
 docs: $(INSTALLED) ## Write docs/reference.md and the editors' schema from the specs

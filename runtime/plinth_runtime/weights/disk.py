@@ -125,6 +125,15 @@ def stamp_of(path: Path) -> str | None:
     return f"{state.st_ino:x}-{state.st_size:x}-{state.st_mtime_ns:x}"
 
 
+def read_range(path: Path, start: int, length: int) -> bytes:
+    """Read a piece of a file; shorter only at its end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(descriptor, length, start)
+    finally:
+        os.close(descriptor)
+
+
 def free_bytes(folder: Path) -> int:
     """Give the bytes that can be written to a folder's file system."""
     state = os.statvfs(folder)

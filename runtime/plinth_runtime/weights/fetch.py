@@ -15,9 +15,8 @@ from pydantic import ValidationError
 from plinth_runtime.contract.manifest import ManifestFile, WeightManifest
 from plinth_runtime.errors import CorruptWeightsError, NoSpaceError, SourceUnavailableError
 from plinth_runtime.weights.board import Patience
-from plinth_runtime.weights.disk import free_bytes
+from plinth_runtime.weights.disk import free_bytes, read_range
 from plinth_runtime.weights.finisher import Place
-from plinth_runtime.weights.inspect import reader_of
 from plinth_runtime.weights.journal import FileRecord
 from plinth_runtime.weights.offer import Offer, Wishes, read_offer, source_fault
 from plinth_runtime.weights.plan_fetch import FetchPlan, How, Shelf, plan_fetch
@@ -217,7 +216,9 @@ class _Fetch:
 
     def _check_structure(self, offer: Offer) -> None:
         files = {target.name: target.size for target in offer.objects}
-        faults = structure_faults(files, lambda name, start, length: _read(self._target.path_of(name), start, length))
+        faults = structure_faults(
+            files, lambda name, start, length: read_range(self._target.path_of(name), start, length)
+        )
         if faults:
             raise corrupt(str(self._target.folder), faults)
 
@@ -248,7 +249,3 @@ def _rows_of(text: bytes | None) -> dict[str, ManifestFile]:
     except ValidationError:
         return {}
     return {row.path: row for row in manifest.files}
-
-
-def _read(path: Path, start: int, length: int) -> bytes:
-    return reader_of(path.parent)(path.name, start, length)
