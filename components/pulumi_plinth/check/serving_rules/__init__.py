@@ -42,6 +42,7 @@ SERVING_RULES: tuple[Rule, ...] = (
     precision.explicit_float16_kernels,
     precision.method_of_the_checkpoint,
     precision.attention_backend,
+    precision.flash_attention_of_fp8,
     precision.too_new,
     precision.fp8_blocks,
     machine.driver,

@@ -144,7 +144,9 @@ def whole_windows(subject: Subject) -> Iterator[Verdict]:
 
 def states(subject: Subject) -> Iterator[Verdict]:
     """Hold that every running request needs a state of its own."""
-    found, requests = subject.serving.cache.states, values.whole(subject.serving, "max-num-seqs")
+    serving = subject.serving
+    found, usual = serving.cache.states, default_batch(_memory(serving), serving.gpu.name or "").sequences
+    requests = values.whole(serving, "max-num-seqs") or (usual if serving.gpu.memory_bytes else None)
     if found and requests and requests > found:
         problem = f"{requests} requests need a state each, the cache holds {found}"
         yield refuse("state-cache", "--max-num-seqs", problem, f"write at most {found}")

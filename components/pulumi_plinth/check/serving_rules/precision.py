@@ -9,6 +9,7 @@ from pulumi_plinth.check.serving_rules import values
 from pulumi_plinth.check.serving_rules.releases import (
     AWQ_FLOAT16_ONLY,
     BFLOAT16_REFUSED,
+    FLASH_ATTENTION_4,
     FP8_BLOCKS_NATIVE,
     METHODS,
     NEWEST,
@@ -33,6 +34,7 @@ BACKENDS: Mapping[str, tuple[int, int]] = {
 }  # fmt: skip
 """Attention backend -> least capability."""
 
+HOPPER = 9
 CARRIED = ("fp8-cache", "quantization", "bfloat16")
 """Rules of the planner that hold for every release."""
 
@@ -150,6 +152,18 @@ def attention_backend(subject: Subject) -> Iterator[Verdict]:
     if found and least and found < least:
         problem = f"{asked} needs capability {_dotted(least)}, this GPU has {_dotted(found)}"
         yield refuse("attention-backend", "--attention-backend", problem, "leave it out, or write TRITON_ATTN")
+
+
+def flash_attention_of_fp8(subject: Subject) -> Iterator[Verdict]:
+    """Hold that FlashAttention reads fp8 caches in its third version on Hopper, in its fourth on Blackwell."""
+    serving, found = subject.serving, values.capability(subject.serving)
+    asked = serving.arguments.get("attention-backend") or serving.environment.get("VLLM_ATTENTION_BACKEND", "")
+    if found is None or not asked.upper().startswith("FLASH_ATTN") or "MLA" in asked.upper():
+        return
+    reads = found[0] == HOPPER or (found[0] > HOPPER and FLASH_ATTENTION_4.holds(serving.version, unknown=True))
+    if serving.arguments.get("kv-cache-dtype", "").startswith("fp8") and not reads:
+        problem = f"FlashAttention reads no fp8 cache on capability {_dotted(found)}"
+        yield refuse("attention-backend", "--attention-backend", problem, "leave it out, or write FLASHINFER")
 
 
 def too_new(subject: Subject) -> Iterator[Verdict]:

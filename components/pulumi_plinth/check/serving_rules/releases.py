@@ -92,6 +92,9 @@ RAY_STAGES_FAIL = Span()
 RAY_STAGES = 3
 """More stages than this fail over Ray (vllm-project/vllm#30128, kaito-project/kaito#2121); no release is known good."""
 
+FLASH_ATTENTION_4 = Span(first=(0, 22))
+"""FlashAttention reads fp8 caches on Blackwell (vllm-project/vllm#42569, merged after 0.21)."""
+
 NO_PIPELINE: Mapping[str, Span] = {
     "deepseek_v4": Span(last=(0, 31)),
     "gemma3n": Span(),
