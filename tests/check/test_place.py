@@ -69,6 +69,10 @@ RIGHT = [
     {"image": "vllm/vllm-openai:latest", "shape": "VM.GPU.A10.1"},
     {"image": "rocm/vllm:rocm6.2_mi300_ubuntu", "gpu": "MI300X"},
     {"gpu": "H100 80GB MIG 2g.20gb"},
+    {"name_length": 52, "label": "controller-revision-hash = name-hash"},
+    {"mount": "/dev/shm", "cache_dir": "default under the home folder"},
+    {"requested": "MI300X", "node_label": "AMD_Instinct_MI300X_OAM"},
+    {"nvidia.com/gpu": 0, "engine_image": "example/vllm-cpu:0.32"},
 ]
 
 

@@ -138,6 +138,8 @@ def _appends_hash(facts: Facts, shown: str) -> bool:
 
 def _values(facts: Facts) -> Iterator[Label]:
     for _, text in facts.each("(pod_|metadata_)?labels?"):
+        if re.search(r"\s=|=\s", str(text)):
+            continue
         yield from (Label("label value", None, 63, value) for value in pairs_of(text).values() if value)
     for what, own, other in (
         ("label value", "((node|existing|actual)_)?label_value|label_on_node", SOUGHT),
@@ -283,7 +285,7 @@ def _volumes(facts: Facts) -> Iterator[Volume]:
     )
     if kind.startswith("hostpath"):
         yield Volume("hostPath", mount, owner=facts.text("(.*_)?owner"))
-    elif mount:
+    elif mount and mount.rstrip("/") != SHARED_MEMORY:
         yield Volume("claim" if "empty" not in kind else "emptyDir", mount.split(",")[0].strip())
     medium = facts.text("empty_?dir_medium|medium")
     if size is not None or medium:

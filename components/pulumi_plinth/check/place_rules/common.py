@@ -53,6 +53,11 @@ def weight_bytes(subject: Subject) -> float | None:
     return subject.place.weights.byte_count or serving.weights.bytes or of_card or None
 
 
+def runs_on_cpu(subject: Subject) -> bool:
+    """Tell whether the server is said to need no GPU, by its device or its image."""
+    return argument(subject, "device") == "cpu" or bool(re.search(r"\bcpu\b", subject.serving.image or ""))
+
+
 def gpus_asked(subject: Subject) -> float | None:
     """Return the GPUs one pod asks for; None when nobody says."""
     place = subject.place

@@ -48,7 +48,8 @@ def outside_mount(subject: Subject) -> Iterator[Verdict]:
     container = subject.place.pod.container
     volumes, folder = container.volumes or (), container.cache_folder
     meant = [volume for volume in volumes if volume.kind == "claim" and volume.mount]
-    if folder is None or not meant or covering(volumes, folder) is not None:
+    local = (subject.serving.model or "").startswith("/")
+    if folder is None or local or not meant or covering(volumes, folder) is not None:
         return
     yield refuse(
         "cache-outside-mount",

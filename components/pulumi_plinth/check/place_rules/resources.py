@@ -12,6 +12,7 @@ from pulumi_plinth.check.place_rules.common import (
     gpus_on_node,
     is_cpu_shape,
     ranks,
+    runs_on_cpu,
     says_parallel,
     tensor_size,
     weight_bytes,
@@ -44,7 +45,7 @@ def whole_gpus(subject: Subject) -> Iterator[Verdict]:
 def zero_gpus(subject: Subject) -> Iterator[Verdict]:
     """Refuse 0 GPUs: CUDA images set NVIDIA_VISIBLE_DEVICES=all, so that all are seen, unaccounted (kubeai#531)."""
     asked = gpus_asked(subject)
-    if asked == 0:
+    if asked == 0 and not runs_on_cpu(subject):
         on_node = gpus_on_node(subject)
         seen = f"all {on_node:g} GPUs of the node" if on_node else "every GPU of the node"
         yield refuse(
@@ -91,9 +92,8 @@ def gpu_not_asked(subject: Subject) -> Iterator[Verdict]:
     (production-stack#1047).
     """
     limits = subject.place.pod.container.limits
-    device = subject.serving.arguments.get("device", "")
     if limits.get(GPU_RESOURCE, 0) is None and not any(amount for key, amount in limits.items() if "/" in key):
-        if device == "cpu" or "cpu" in (subject.serving.image or ""):
+        if runs_on_cpu(subject):
             return
         yield warn(
             "gpu-not-asked",
@@ -241,7 +241,7 @@ def sought_gpu(subject: Subject) -> Iterator[Verdict]:
     node = subject.place.node
     if not (node.gpu_sought and node.gpu_label):
         return
-    for what, pattern in (("memory", r"(?<![A-Z0-9])(\d+)\s*GI?B?\b"), ("model", r"([A-Z]+\d+\w*)")):
+    for what, pattern in (("memory", r"(?<![A-Z0-9])(\d+)\s*GI?B?\b"), ("model", r"([A-Z]+\d+[A-Z]*)")):
         sought, label = (re.search(pattern, text.upper()) for text in (node.gpu_sought, node.gpu_label))
         if sought and label and sought[1] != label[1]:
             yield refuse(
