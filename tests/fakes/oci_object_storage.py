@@ -134,6 +134,8 @@ class FakeObjectStorage(StoreServer):
             upload = f"upload-{len(self.uploads)}"
             self.uploads[upload] = {}
             return _json({"uploadId": upload, "object": begun, "bucket": self.bucket, "namespace": self.namespace})
+        if asked.query["uploadId"] not in self.uploads:
+            return _error(404, "NoSuchUpload")
         parts = self.uploads[asked.query["uploadId"]]
         if asked.method == "PUT":
             if asked.headers.get("opc-content-crc32c") != crc32c_text(asked.body):

@@ -239,15 +239,18 @@ def test_publishing(storage, size, part):
     assert storage.objects["llama/new/a/b.bin"] == Stored(content, part_size=part if size > part else None, crc=True)
 
 
-def test_publishing_that_fails(storage):
-    """A part that was altered on its way is refused by the store, and what was stored can be removed."""
+def test_publishing_that_fails(storage, monkeypatch):
+    """A part that was altered on its way is refused by the store; what was stored can be removed; 503 is no end."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
     store = open_store(f"{ADDRESS}/new")
     assert store.describe() == f"{ADDRESS}/new"
     upload = store.begin("x", 10, 6)
     with pytest.raises(RefusedError, match=r"publishing x to oci://.*answered 400 \(UnmatchedContentCRC32C\)"):
         upload.put_part(0, memoryview(b"012345"), 1)
     upload.abort()
+    upload.abort()
     assert not storage.uploads
+    storage.fail(503, fits=lambda asked: asked.method == "PUT")
     upload = store.begin("x", 10, 6)
     upload.put_part(0, memoryview(b"012345"), google_crc32c.value(b"012345"))
     upload.put_part(1, memoryview(b"6789"), google_crc32c.value(b"6789"))

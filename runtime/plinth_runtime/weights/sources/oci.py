@@ -123,7 +123,7 @@ class OciAccount:
         return namespace, place.bucket
 
     def client(self, place: OciPlace) -> tuple[object, tuple[str, str]]:
-        """Give OCI's own client, for publishing, and the bucket."""
+        """Give OCI's own client, for publishing, and the bucket. It tries again by itself: nobody above it does."""
         oci = library("oci", "oci")
         wire = Wire()
         try:
@@ -131,7 +131,10 @@ class OciAccount:
         finally:
             wire.close()
         client = oci.object_storage.ObjectStorageClient(
-            self.identity.config, signer=self.identity.signer, service_endpoint=self.endpoint(place)
+            self.identity.config,
+            signer=self.identity.signer,
+            service_endpoint=self.endpoint(place),
+            retry_strategy=oci.retry.DEFAULT_RETRY_STRATEGY,
         )
         return client, bucket
 

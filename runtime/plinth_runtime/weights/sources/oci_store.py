@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,9 +113,9 @@ class OciUpload:
             raise TransientError(f"{target.words}: OCI holds CRC32C {stored}, expected {_text(crc32c)}")
 
     def abort(self) -> None:
-        """Remove the parts."""
+        """Remove the parts, if that can be done: what is told is why it came to this."""
         target = self._target
-        with translated(target.words):
+        with suppress(SourceError), translated(target.words):
             target.client.abort_multipart_upload(*target.bucket, target.key, self._id)
 
     def _remove(self) -> None:

@@ -27,6 +27,7 @@ ASKED_AT_MOST = 1000
 """With more objects than this, only the larger ones are asked for their checksums."""
 
 ASK_FROM_BYTES = 1 << 20
+PUBLISH_ATTEMPTS = 6
 PRESIGNED_SECONDS = int(PERMIT_SECONDS) * 3
 
 
@@ -43,7 +44,8 @@ def open_store(address: str) -> S3Store:
     library("botocore", "s3")
     uri = StorageUri.parse(address)
     prefix = (uri.get("prefix") or "").rstrip("/")
-    return S3Store(address, (uri.get("bucket") or "", prefix), S3Account(os.environ, uri.get("region")))
+    account = S3Account(os.environ, uri.get("region"), PUBLISH_ATTEMPTS)
+    return S3Store(address, (uri.get("bucket") or "", prefix), account)
 
 
 class S3Folder:

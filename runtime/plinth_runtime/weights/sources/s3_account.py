@@ -22,9 +22,13 @@ ADVICE = "check the credentials, what they may do with the bucket, its region (s
 
 
 class S3Account:
-    """Who asks, and where; shared by threads. `region` is the one that the address names."""
+    """Who asks, and where; shared by threads. `region` is the one that the address names.
 
-    def __init__(self, environment: Mapping[str, str], region: str | None = None) -> None:
+    A reader decides by itself when to ask again, so that the client of one has a single attempt.
+    """
+
+    def __init__(self, environment: Mapping[str, str], region: str | None = None, attempts: int = 1) -> None:
+        self._attempts = attempts
         self._lock = threading.Lock()
         self._client: Any = None
         named = next((name for name in ENDPOINT_VARIABLES if environment.get(name)), None)
@@ -43,7 +47,7 @@ class S3Account:
 
     @property
     def client(self) -> Any:
-        """The client, made once. It tries once: when to try again is decided by who reads."""
+        """The client, made once."""
         with self._lock:
             if self._client is None:
                 with translated("s3"):
@@ -66,7 +70,7 @@ class S3Account:
             response_checksum_validation="when_required",
             connect_timeout=CONNECT_SECONDS,
             read_timeout=ANSWER_SECONDS,
-            retries={"total_max_attempts": 1},
+            retries={"mode": "standard", "total_max_attempts": self._attempts},
         )
         region = self.region or session.get_config_variable("region") or FIRST_REGION
         return session.create_client("s3", region_name=region, endpoint_url=self.endpoint, config=config)

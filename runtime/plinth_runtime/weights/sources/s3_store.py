@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from plinth_runtime.weights.sources import SourceError
 from plinth_runtime.weights.sources.s3_account import S3Account, translated
 
 
@@ -107,9 +109,9 @@ class S3Upload:
             target.client.complete_multipart_upload(**target.where, UploadId=self._id, MultipartUpload=parts, **whole)
 
     def abort(self) -> None:
-        """Remove the parts."""
+        """Remove the parts, if that can be done: what is told is why it came to this."""
         target = self._target
-        with translated(target.words):
+        with suppress(SourceError), translated(target.words):
             target.client.abort_multipart_upload(**target.where, UploadId=self._id)
 
 
