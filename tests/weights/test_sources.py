@@ -40,6 +40,16 @@ def test_a_folder_is_listed_and_read(folder, form):
     assert read(source, rows["a.json"], 3, 4) == b"3456"
 
 
+def test_behaviour_20_a_claim_is_a_mounted_folder(folder, tmp_path, monkeypatch):
+    """pvc:// is read where claims are mounted; without being told where that is, it is refused with what to do."""
+    with pytest.raises(SourceRefusedError, match="was not told where that is") as refusal:
+        open_source("pvc://claims/model")
+    assert "PLINTH_CLAIMS_DIR" in refusal.value.hint
+    monkeypatch.setenv("PLINTH_CLAIMS_DIR", str(tmp_path))
+    source = open_source("pvc://serving:model/sub")
+    assert [row.name for row in source.list_objects().objects] == ["Größe 模型.txt"]
+
+
 def test_a_replaced_file_is_another_version(folder):
     """A file that changed since it was listed is refused before a byte of it is given."""
     source = open_source(str(folder))

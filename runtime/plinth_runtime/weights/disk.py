@@ -9,14 +9,15 @@ import ctypes
 import errno
 import os
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from plinth_runtime.errors import NoSpaceError
 from plinth_runtime.weights.parts import BLOCK_BYTES
 
 DATA_MODE = 0o644
+CLOSED = -1
 DIRECT_MIN_BYTES = 8 << 20
 """Smaller files are not worth a second descriptor."""
 
@@ -52,21 +53,17 @@ class PartialFile:
 
     def write(self, data: memoryview, offset: int) -> None:
         """Write all of it. Direct writes need a page-aligned buffer and place; a last odd piece goes the other way."""
-        try:
+        with writing(self.path):
             whole = len(data) - len(data) % BLOCK_BYTES if self._direct is not None else 0
             if self._direct is not None and whole:
                 _write_all(self._direct, data[:whole], offset)
             if whole < len(data):
                 _write_all(self._buffered, data[whole:], offset + whole)
-        except OSError as error:
-            raise space_fault(error, self.path) from error
 
     def sync(self) -> None:
         """Make everything written durable."""
-        try:
+        with writing(self.path):
             os.fdatasync(self._buffered)
-        except OSError as error:
-            raise space_fault(error, self.path) from error
 
     def sync_all(self) -> None:
         """Make everything on this file system durable: one call for many files."""
@@ -75,10 +72,10 @@ class PartialFile:
 
     def close(self) -> None:
         """Close the descriptors."""
-        for descriptor in (self._buffered, self._direct):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._buffered, self._direct = -1, None
+        opened = [descriptor for descriptor in (self._buffered, self._direct) if descriptor not in {None, CLOSED}]
+        self._buffered, self._direct = CLOSED, None
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def sync_files(files: Iterable[PartialFile]) -> None:
@@ -140,12 +137,19 @@ def free_bytes(folder: Path) -> int:
     return state.f_bavail * state.f_frsize
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say of a write that fails for want of room or permission what it was."""
+    try:
+        yield
+    except OSError as error:
+        raise space_fault(error, path) from error
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it. Raises NoSpaceError with the reason if it cannot be written."""
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise space_fault(error, folder) from error
 
 
 def space_fault(error: OSError, path: Path) -> OSError | NoSpaceError:

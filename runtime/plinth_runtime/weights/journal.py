@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import crc32
 
+from plinth_runtime.weights.disk import writing
+
 CHECK_DIGITS = 8
 JOURNAL_MODE = 0o644
 
@@ -77,8 +79,9 @@ class Journal:
         parts = [PartRecord(key, number, crc) for key, row in known.parts.items() for number, crc in row.items()]
         temporary = self._path.with_suffix(f".{uuid.uuid4().hex}.tmp")
         records: list[Record] = [*known.files.values(), *parts]
-        temporary.write_bytes(b"".join(_line(record) for record in records))
-        temporary.replace(self._path)
+        with writing(self._path):
+            temporary.write_bytes(b"".join(_line(record) for record in records))
+            temporary.replace(self._path)
         self.close()
 
     def append(self, records: Iterable[Record]) -> None:
@@ -86,10 +89,11 @@ class Journal:
         text = b"".join(_line(record) for record in records)
         if not text:
             return
-        if self._descriptor is None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            self._descriptor = os.open(self._path, flags, JOURNAL_MODE)
-        os.write(self._descriptor, text)
+        with writing(self._path):
+            if self._descriptor is None:
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                self._descriptor = os.open(self._path, flags, JOURNAL_MODE)
+            os.write(self._descriptor, text)
 
     def close(self) -> None:
         """Close the file."""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from plinth_runtime.contract.manifest import MANIFEST_NAME
 from plinth_runtime.errors import SourceRefusedError
-from plinth_runtime.weights.disk import make_folder, stamp_of, sync_folder, write_durably
+from plinth_runtime.weights.disk import make_folder, stamp_of, sync_folder, write_durably, writing
 from plinth_runtime.weights.journal import FileRecord, Journal
 from plinth_runtime.weights.locking import only_writer
 from plinth_runtime.weights.sources import RemoteObject
@@ -92,7 +92,8 @@ class FolderShelf:
         """Give a finished file its name."""
         path = self.folder / work.target.name
         self._make_parents(path)
-        work.path.replace(path)
+        with writing(path):
+            work.path.replace(path)
         self._folders.add(path.parent)
         return path
 

@@ -106,19 +106,21 @@ class _Transfer:
         session: Session | None = None
         buffer = Buffer()
         while (job := self._board.take(number)) is not None:
-            session = self._fetch(number, job, session or self._transport.source.session(), buffer)
+            session = self._fetch(number, job, session, buffer)
         with suppress(Exception):
             if session is not None:
                 session.close()
 
-    def _fetch(self, number: int, job: Job, session: Session, buffer: Buffer) -> Session | None:
+    def _fetch(self, number: int, job: Job, session: Session | None, buffer: Buffer) -> Session | None:
         """Fetch one part. Returns the session if it can be used again."""
         try:
+            session = session or self._transport.source.session()
             arrived = self._board.attach(number, session)
             pulled = pull(session, job.work.bound_target, job.part, (job.work.open(), buffer), arrived)
         except Exception as error:  # noqa: BLE001 the board decides what it means
             with suppress(Exception):
-                session.close()
+                if session is not None:
+                    session.close()
             self._board.failed(number, error)
             return None
         job.work.bind(pulled.etag)

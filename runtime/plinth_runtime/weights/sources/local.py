@@ -1,4 +1,4 @@
-"""Folders as sources and stores: `local://`, `file://` and plain paths, mounted volumes among them.
+"""Folders as sources and stores: `local://`, `file://`, plain paths, and `pvc://` where claims are mounted.
 
 A file's version is its inode, size and time of change, so that a file replaced while it is read is noticed.
 """
@@ -6,10 +6,12 @@ A file's version is its inode, size and time of change, so that a file replaced 
 from __future__ import annotations
 
 import os
-import threading
+import uuid
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from plinth_runtime.errors import SourceRefusedError
+from plinth_runtime.weights.disk import PartialFile, make_folder, sync_folder, writing
 from plinth_runtime.weights.sources import (
     ChangedError,
     Listing,
@@ -17,9 +19,11 @@ from plinth_runtime.weights.sources import (
     RefusedError,
     RemoteObject,
     SourceError,
+    TransientError,
 )
 
-FILE_MODE = 0o644
+CLAIMS = "PLINTH_CLAIMS_DIR"
+"""Environment variable: the folder in which persistent volume claims are mounted, each under its name."""
 
 
 def open_source(address: str) -> LocalFolder:
@@ -121,7 +125,10 @@ class LocalBody:
         if self._descriptor is None:
             return 0
         wanted = min(len(buffer), self._end - self._position)
-        count = os.preadv(self._descriptor, [buffer[:wanted]], self._position)
+        try:
+            count = os.preadv(self._descriptor, [buffer[:wanted]], self._position)
+        except OSError as error:
+            raise TransientError(f"byte {self._position} cannot be read: {error.strerror}") from error
         self._position += count
         return count
 
@@ -138,29 +145,25 @@ class LocalUpload:
     def __init__(self, target: Path, size: int, part_size: int) -> None:
         self._target = target
         self._part_size = part_size
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
-        self._descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-        if size:
-            os.posix_fallocate(self._descriptor, 0, size)
+        make_folder(target.parent)
+        self._file = PartialFile(target.with_name(f".{target.name}.{uuid.uuid4().hex}"), size, direct=False)
 
     def put_part(self, number: int, data: memoryview, crc32c: int) -> None:  # noqa: ARG002 a disk has no second opinion
         """Write one part at its place."""
-        offset = number * self._part_size
-        while data:
-            count = os.pwrite(self._descriptor, data, offset)
-            data, offset = data[count:], offset + count
+        self._file.write(data, number * self._part_size)
 
     def complete(self, crc32c: int) -> None:  # noqa: ARG002 as above
         """Make it durable and give it its name."""
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
-        self._temporary.replace(self._target)
+        self._file.sync()
+        self._file.close()
+        with writing(self._target):
+            self._file.path.replace(self._target)
+            sync_folder(self._target.parent)
 
     def abort(self) -> None:
         """Remove what was written."""
-        os.close(self._descriptor)
-        self._temporary.unlink(missing_ok=True)
+        self._file.close()
+        self._file.path.unlink(missing_ok=True)
 
 
 def _path(address: str) -> Path:
@@ -168,7 +171,21 @@ def _path(address: str) -> Path:
     scheme, separator, rest = address.partition("://")
     if not separator:
         return Path(address).absolute()
+    if scheme == "pvc":
+        return _claim(rest)
     return Path(unquote(urlsplit(address).path) if scheme == "file" else rest).absolute()
+
+
+def _claim(rest: str) -> Path:
+    """Find the folder that a claim is mounted at: <claim> below a folder that the environment names."""
+    mounts = os.environ.get(CLAIMS)
+    if not mounts:
+        raise SourceRefusedError(
+            "pvc:// is read where the claim is mounted, and this process was not told where that is",
+            hint=f"Mount the claim at DIR/<claim> and set {CLAIMS}=DIR, or give the folder itself.",
+        )
+    claim, _, path = rest.partition("/")
+    return Path(mounts, claim.rpartition(":")[2], path).absolute()
 
 
 def _version(state: os.stat_result) -> str:

@@ -27,6 +27,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "https": "plinth_runtime.weights.sources.https",
         "http": "plinth_runtime.weights.sources.https",
         "local": "plinth_runtime.weights.sources.local",
+        "pvc": "plinth_runtime.weights.sources.local",
         "file": "plinth_runtime.weights.sources.local",
     }
 )
