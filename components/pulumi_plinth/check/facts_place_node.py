@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pulumi_plinth.check.facts_place_words import Facts, pairs_of, taints_of, words_of
+from pulumi_plinth.check.facts_place_words import Facts, is_absent, pairs_of, taints_of, words_of
 from pulumi_plinth.check.place_node import Node, Pool, Pulls, Quota
 from pulumi_plinth.check.place_pod import GPU_RESOURCE
 
@@ -13,6 +13,8 @@ STEPS = (
     ("grow", re.compile(r"grow-?(fs|part)|resize|xfs_growfs|extend", re.IGNORECASE)),
     ("kubelet", re.compile(r"kubelet|bootstrap|oke[-_ ]?init|init[-_ ]script|join", re.IGNORECASE)),
 )
+TOTAL_GPUS = "gpus?_(in_cluster|available|in_pool|total|there)|(total|cluster|available|pool)_gpus?"
+
 ENHANCED_ONLY = {
     "workload identity": r"workload.identity",
     "add-ons": r"NvidiaGpuPlugin|CertManager|ClusterAutoscaler|add-?on",
@@ -33,7 +35,7 @@ def read_node(facts: Facts) -> Node:
         labels=pairs_of(labels[1]) if labels else None,
         gpu_label=facts.text("(node_)(gpu_)?label|gpu_(label|product)|gpu_product_label"),
         gpu_sought=facts.text("requested(_gpu|_accelerator)?|(gpu|accelerator)_(requested|wanted|asked)|accelerators?"),
-        spare_gpus=facts.number("(spare|free|idle|unused)(_gpus?|_capacity|_nodes)?"),
+        spare_gpus=_spare(facts),
         gpus=facts.number("(gpus?|gpu_count)_(on|per|in)(_a|_the|_each)?_node|node_gpus?|gpus_per_host"),
         allocatable_gpus=allocatable,
         taints=_taints(facts, "(node_|gpu_)?taints?(_on_node|_keys?)?"),
@@ -67,14 +69,18 @@ def read_pool(facts: Facts) -> Pool:
     return Pool(
         provider="oci" if _is_oci(facts) else None,
         shape=facts.text("(node_|pool_|instance_)?shapes?|instance_types?|node_type|machine_type|sku|vm_size|instance"),
-        gpus=facts.number("gpus?_(in_cluster|available|in_pool|total|there)|(total|cluster|available|pool)_gpus?"),
+        gpus=facts.number(TOTAL_GPUS),
         provisioned=facts.flag("(auto|node)_?provision(ing|ed|er)?(_enabled)?"),
-        virtual=facts.flag("virtual_nodes?") or _says(facts, "node_type|pool_type|mode", "virtual"),
+        virtual=facts.flag("virtual_nodes?") or _says(facts, "node_type|pool_type|(node_)?(pool_)?mode", "virtual"),
         region=facts.text("region"),
         offered=_offered(facts),
         reserved=facts.flag("(capacity_)?reserv(ation|ed)(_id)?"),
-        size=facts.number("(node_)?pool_(size|nodes)|node_count|available_nodes|nodes_available|cluster_nodes"),
-        min_nodes=facts.number("min(imum)?_(nodes|size|count)|(autoscaler|pool|nodes)_min(_nodes|_size)?|pool_min.*"),
+        size=facts.number(
+            "(node_)?pool_(size|nodes)|nodes_in_(pool|cluster)|node_count|available_nodes|nodes_available|cluster_nodes"
+        ),
+        min_nodes=0.0
+        if facts.flag("scale_from_zero")
+        else facts.number("min(imum)?_(nodes|size|count)|(autoscaler|pool|nodes)_min(_nodes|_size)?|pool_min.*"),
         max_nodes=facts.number("max(imum)?_(nodes|size)|(autoscaler|pool|nodes)_max(_nodes|_size)?|pool_max.*"),
         autoscaled=facts.flag("(cluster_)?autoscal(er|ing|ed)(_enabled)?"),
         size_kept=facts.flag("ignore_changes|ignore_(initial_)?(pool_)?size|ignore_scaling_changes"),
@@ -104,9 +110,10 @@ def read_pool(facts: Facts) -> Pool:
         flexible_size=facts.flag("(node_)?shape_config|ocpus|node_shape_config_ocpus"),
         changed_field=_changed(facts),
         provider_release=facts.version("provider(_version|_release)?"),
+        cycle_mode=facts.text("(node_)?cycling(_mode)?|cycle_modes?"),
         cycled=facts.flag("rotation|rotated?|(node_)?cycl(ing|ed)(_enabled)?"),
         provider_below=facts.version("provider_(below|before|older_than)"),
-        cluster_type=facts.text("cluster_type|cluster_kind"),
+        cluster_type=facts.text("cluster(_type|_kind)?"),
         features=_features(facts),
         joins=_joins(facts),
         surge=facts.number("(maximum_|cycling_max(imum)?_)surge|cycling_surge"),
@@ -136,6 +143,12 @@ def _prefix(facts: Facts) -> float | None:
     return float(found[1]) if found else None
 
 
+def _spare(facts: Facts) -> float | None:
+    said = facts.number("(spare|free|idle|unused)(_gpus?|_capacity|_nodes)?|gpus?_(free|spare|idle|unused)")
+    total, used = facts.number(TOTAL_GPUS), facts.number("(used|taken|busy)_gpus?|gpus?_(used|taken|busy|in_use)")
+    return total - used if said is None and total is not None and used is not None else said
+
+
 def _says(facts: Facts, pattern: str, word: str) -> bool | None:
     said = facts.text(pattern)
     return True if said and word in said.lower() else None
@@ -156,6 +169,11 @@ def _architecture(said: str | None) -> str | None:
 
 def _features(facts: Facts) -> tuple[str, ...]:
     said = " ".join(
+        f"{key} {' '.join(words_of(value))}"
+        for key, value in facts.each("workload_identity|virtual_nodes?|self_managed(_nodes)?")
+        if value and not is_absent(value)
+    )
+    said += " " + " ".join(
         " ".join(words_of(value))
         for _, value in facts.each(
             "(bucket_|storage_)?(auth|identity).*|.*add_?ons?|node_type|mode|.*cycling.*|features?"
@@ -167,6 +185,7 @@ def _features(facts: Facts) -> tuple[str, ...]:
 def _joins(facts: Facts) -> bool | None:
     said = facts.raw("cloud_?init|user_?data|node_user_data")
     lacks = re.search(r"(without|no|lacks?|missing|omits)\b[^,;]*(oke|init script|bootstrap)", said, re.IGNORECASE)
+    lacks = lacks or re.search(r"\b(replaces|overrides|instead of)\b[^,;]*(default|oke|service)", said, re.IGNORECASE)
     return False if lacks or facts.absent("oke_init(_script)?|bootstrap_script") else None
 
 
@@ -227,7 +246,9 @@ def _after_join(facts: Facts) -> bool | None:
 
 
 def _template_gpus(facts: Facts) -> float | None:
-    found = facts.find("(node_)?template_(gpus?|nvidia_com_gpu)|(node_|template_)?capacity|(node_)?template_resources")
+    found = facts.find(
+        "(node_)?template_(gpus?|nvidia_com_gpu)|gpus?_in_template|(node_group|asg|pool|autoscaler)_tags|(node_|template_)?capacity|(node_)?template_resources"
+    )
     if found is None:
         return None
     said = ", ".join(words_of(found[1]))

@@ -33,6 +33,7 @@ OFFLOADS = (
     "cpu_offload(ing)?(_gb|_buffer_size)?|swap_space|kv_offloading_size|(lmcache_)?max_local_cpu_size|"
     "(vllm_)?cpu_kvcache_space|cpu_cache_gb"
 )
+DURATION = re.compile(r"\d+\s*(s|sec|seconds|m|min|minutes|h|hours?)", re.IGNORECASE)
 MODEL_LENGTHS = r"(?:(?:max|min|context|sequence|seq|prompt|completion|model|output|input|token|decode)_)+length"
 SOUGHT = "looked_for|searched_for|(selector|sought|wanted|expected|searched|requested)(_label)?(_value)?"
 SIDES = "router|storage_initializer|initializer|init_container|init|downloader|gateway|epp|sidecar|operator|controller"
@@ -192,7 +193,7 @@ def _container(facts: Facts) -> Container:
         probes=Probes(
             _probe(facts, "startup(_probe)?"), _probe(facts, "liveness(_probe)?"), _probe(facts, "readiness(_probe)?")
         ),
-        volumes=tuple(_volumes(facts)) or None,
+        volumes=tuple(_volumes(facts)) or (() if facts.absent("(writable_)?(mounts|volumes)") else None),
         cache_folder=_cache_folder(facts),
         user=facts.text("(image|container|run)_?(as_)?user(_id)?|run_as_user|runs_as|uid"),
         home=facts.text("home(_folder|_dir)?"),
@@ -259,6 +260,8 @@ def _probe(facts: Facts, name: str) -> Probe | None:
     path = facts.text(f"{name}_(http_get_)?path") or (facts.text("(health_|probe_)path") if name[0] == "r" else None)
     given = {key: value for key, value in number.items() if value}
     budget = facts.seconds(f"{name}_budget(_seconds|_s|_min|_minutes)?|{BUDGETS}") if name[0] == "s" else None
+    if budget is None and name[0] == "s" and DURATION.fullmatch(said.strip()):
+        budget = facts.seconds(name)
     if budget is not None and not given:
         return Probe(period_seconds=1, failures=budget, path=path)
     if given:
@@ -307,18 +310,18 @@ def _cache_folder(facts: Facts) -> str | None:
 
 def _sides(facts: Facts) -> Iterator[SideContainer]:
     named = facts.text("component|side_?container|container_name")
-    limit = rf"({SIDES})_(memory_limit|limits?(_memory)?)(_g[bi]b?|_m[bi]b?)?|memory_limit(_g[bi]b?|_m[bi]b?)?"
+    limit = rf"({SIDES})_(memory(_limit)?|limits?(_memory)?)(_g[bi]b?|_m[bi]b?)?|memory_limit(_g[bi]b?|_m[bi]b?)?"
     found = facts.find(limit)
     if found is None or not (named or found[0] != "memory_limit"):
         return
     default = "default" in str(found[1]).lower()
-    name = named or re.sub(r"_?(memory_)?limits?.*", "", found[0]).replace("_", " ") or "server"
+    name = named or re.sub(r"_?(memory|limits?).*", "", found[0]).replace("_", " ") or "server"
     needed = facts.size("(memory_)?(needed|measured|used|peak)(_memory)?(_g[bi]b?|_m[bi]b?)?")
     yield SideContainer(name, None if default else size_of(found[0], found[1], min), default or None, needed)
 
 
 def _tolerations(facts: Facts) -> tuple[Taint, ...] | None:
-    found = facts.find("(pods?_)?tolerations?(_keys?)?")
+    found = facts.find("(pods?_|gpu_)?tolerations?(_keys?)?")
     return None if found is None else taints_of(found[1])
 
 

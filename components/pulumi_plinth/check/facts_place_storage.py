@@ -52,7 +52,7 @@ def read_access(facts: Facts) -> Access:
     return Access(
         gated=facts.flag("(model_)?gated"),
         token=facts.flag("hf_token|hugging_?face_(hub_)?token|(hf_|access_)token|model_access_secret|hf_secret"),
-        secret_namespace=facts.text("(token_|hf_)?secret_namespace"),
+        secret_namespace=_secret_namespace(facts),
         pod_namespace=facts.text("(pod_|workload_|server_)namespace|namespace"),
         secret_key=facts.text("(token_|hf_)?secret_key|key_in_secret"),
         read_key=facts.text("(expected|read|env|wanted)_(secret_)?key|secret_key_(read|expected|wanted)"),
@@ -63,15 +63,20 @@ def read_access(facts: Facts) -> Access:
         identity=facts.text("(bucket_|storage_|object_storage_)?(auth|identity|auth_type|authentication)"),
         created=facts.text("resource(_type)?|creates?"),
         in_home_region=_at_home(facts),
-        dynamic_group=facts.flag("dynamic_groups?"),
+        dynamic_group=_dynamic_group(facts),
         policy=None if policy is None else not _missing(policy[1]),
     )
 
 
 def read_claim(facts: Facts) -> Claim:
     """Read the persistent volume."""
-    modes = facts.words("(pvc?_|volume_|claim_)?access(_?modes?)?") or ()
-    users = facts.number("(mounted_by|pods|consumers|users|workloads|pods_on_claim|mounting_pods)", max)
+    volume = facts.words("volume(_mode)?") or ()
+    modes = (
+        tuple(word for word in volume if word.lower() in MODES or word in MODES.values())
+        or facts.words("(pvc?_|volume_|claim_)?access(_?modes?)?")
+        or ()
+    )
+    users = facts.number("(mounted_by|pods|consumers|users|workloads|workers|pods_on_claim|mounting_pods)", max)
     affinity = facts.find("(pod_)?(co_?loc.*|affinity|same_node)")
     return Claim(
         modes=tuple(MODES.get(mode.strip().lower(), mode.strip()) for word in modes for mode in word.split(",")),
@@ -166,6 +171,18 @@ def _checksums(facts: Facts) -> bool | None:
 def _operation(facts: Facts) -> str | None:
     found = facts.find("(lifecycle|replication|copy).*")
     return found[0].split("_")[0] if found else None
+
+
+def _secret_namespace(facts: Facts) -> str | None:
+    inside = re.search(r"\bnamespace\s+([a-z0-9-]+)", facts.raw("(token_|hf_|model_)?secret|token_secret"))
+    return inside[1] if inside else facts.text("(token_|hf_)?secret_namespace")
+
+
+def _dynamic_group(facts: Facts) -> bool | None:
+    said = facts.raw("dynamic_groups?")
+    if re.search(r"\b(another|other|wrong|does not match|different)\b", said):
+        return False
+    return facts.flag("dynamic_groups?")
 
 
 def _at_home(facts: Facts) -> bool | None:

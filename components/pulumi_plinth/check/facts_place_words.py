@@ -30,8 +30,8 @@ SECONDS = {
 }  # fmt: skip
 NUMBER = re.compile(r"(?<![\w.])(\d[\d_,]*(?:\.\d+)?(?:e\d+)?)\s*([A-Za-z]*)")
 ABSENT = re.compile(
-    r"(absent|none|missing|unset|nil|null|nothing|omitted|empty|not (set|given|present|there|specified|defined)|no|"
-    r"without|lacks?|lacking)\b.*|",
+    r"(absent|none|missing|unset|nil|null|nothing|omitted|empty|no|without|lacks?|lacking|"
+    r"not (set|given|present|there|specified|defined|installed|configured|mounted|declared|requested))\b.*|",
     re.IGNORECASE,
 )
 FALSE = re.compile(r"(false|off|disabled?|0|not)\b.*", re.IGNORECASE)
@@ -203,8 +203,9 @@ def pairs_of(value: Any) -> dict[str, str]:
     """Read labels: a mapping, or `key=value` texts."""
     if isinstance(value, Mapping):
         return {str(key): str(item) for key, item in value.items()}
-    pairs = (part.strip().partition("=") for word in words_of(value) for part in word.split(","))
-    return {key: item for key, _, item in pairs if key}
+    parts = [part.strip() for word in words_of(value) for part in word.split(",")]
+    pairs = (part.partition("=" if "=" in part else ": ") for part in parts)
+    return {key.strip(): item.strip() for key, _, item in pairs if key}
 
 
 def _taint(item: Mapping[str, Any]) -> Taint:

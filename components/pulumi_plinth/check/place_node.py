@@ -112,6 +112,8 @@ class Pool:
     changed_field: str | None = None
     """The field that an update of an existing pool changes."""
     provider_release: tuple[int, ...] | None = None
+    cycle_mode: str | None = None
+    """How nodes are replaced: instance or boot volume."""
     cycled: bool | None = None
     """True: nodes are replaced after the change."""
     provider_below: tuple[int, ...] | None = None

@@ -198,7 +198,7 @@ def boot_size(subject: Subject) -> Iterator[Verdict]:
 def read_only_root(subject: Subject) -> Iterator[Verdict]:
     """Demand a mount for every folder that is written below a read-only root (facts: serving 6.3)."""
     container = subject.place.pod.container
-    folder = container.cache_folder
+    folder = container.cache_folder or ("~/.cache" if container.volumes == () else None)
     if container.read_only_root and folder and covering(container.volumes or (), folder) is None:
         yield refuse(
             "read-only-cache",

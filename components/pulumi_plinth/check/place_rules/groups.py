@@ -61,6 +61,18 @@ def replicas_above_pool(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def rollout_stands(subject: Subject) -> Iterator[Verdict]:
+    """Refuse rollouts that may neither start a pod more nor end one, as the API server does (Kubernetes)."""
+    workload = subject.place.workload
+    if workload.surge == 0 and workload.unavailable == 0:
+        yield refuse(
+            "rollout-stands-still",
+            "workload.strategy.rollingUpdate",
+            "maxSurge 0 and maxUnavailable 0: no pod can be replaced",
+            "write 1 for one of them",
+        )
+
+
 def rollout_surge(subject: Subject) -> Iterator[Verdict]:
     """Demand a spare GPU for rollouts that start the new pod first (defilantech/LLMKube#192, airunway#400)."""
     workload, spare = subject.place.workload, _spare(subject)
@@ -182,6 +194,6 @@ def blocked_drain(subject: Subject) -> Iterator[Verdict]:
 
 
 RULES = (
-    group_deadlock, replicas_above_pool, rollout_surge, not_distributed, ordered_group, probed_workers, quotas,
-    blocked_drain,
+    group_deadlock, replicas_above_pool, rollout_stands, rollout_surge, not_distributed, ordered_group,
+    probed_workers, quotas, blocked_drain,
 )  # fmt: skip

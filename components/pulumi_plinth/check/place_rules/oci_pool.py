@@ -140,7 +140,7 @@ def bounds(subject: Subject) -> Iterator[Verdict]:
             f"at least {pool.min_nodes:g} and at most {pool.max_nodes:g} nodes",
             "write a minimum up to the maximum",
         )
-    if pool.autoscaled and pool.size_kept is False:
+    if pool.autoscaled and (pool.size_kept is False or (pool.size_kept is None and pool.size is not None)):
         yield warn(
             "pool-size-owned-twice",
             "pool.size",
@@ -167,6 +167,13 @@ def ignored_updates(subject: Subject) -> Iterator[Verdict]:
 def cycling(subject: Subject) -> Iterator[Verdict]:
     """Refuse to cycle without making one node more or giving one up (facts: pulumi-oci 5)."""
     pool = subject.place.pool
+    if "instance" in (pool.cycle_mode or "") and (pool.shape or "").startswith("BM."):
+        yield refuse(
+            "cycling-metal",
+            "pool.nodePoolCyclingDetails.cycleModes",
+            f"{pool.shape} is bare metal, whose instances are not cycled",
+            "cycle by boot volume, or replace the pool",
+        )
     if pool.surge == 0 and pool.unavailable == 0:
         yield refuse(
             "cycling-stands-still",

@@ -132,7 +132,9 @@ def pods_per_node(subject: Subject) -> Iterator[Verdict]:
 def virtual_nodes(subject: Subject) -> Iterator[Verdict]:
     """Refuse GPUs on virtual nodes, which have none (facts: pulumi-oci 5)."""
     asked = gpus_asked(subject)
-    if subject.place.pool.virtual and (asked or is_gpu_shape(subject.place.pool.shape or "")):
+    if subject.place.pool.virtual and (
+        asked or subject.serving.gpu.name or is_gpu_shape(subject.place.pool.shape or "")
+    ):
         yield refuse("virtual-node-gpu", "pool.type", "virtual nodes have no GPUs", "make a managed node pool")
 
 

@@ -29,11 +29,12 @@ def unwritable_home(subject: Subject) -> Iterator[Verdict]:
     foreign = container.user is not None and container.user not in ROOT
     folder = container.cache_folder or container.home or ""
     mounted = covering(container.volumes or (), folder) if folder else None
-    if foreign and container.home in {"/", "/root"} and mounted is None:
+    closed = container.home in {"/", "/root"} or folder.startswith("/root/")
+    if foreign and closed and mounted is None:
         yield refuse(
             "home-not-writable",
             "pod.container.env.HOME",
-            f"user {container.user} has the home {container.home}, which root owns, and caches are written below it",
+            f"user {container.user} writes caches to {folder}, which root owns",
             "set HOME and HF_HOME to a mounted folder",
         )
 
@@ -47,6 +48,7 @@ def pod_security(subject: Subject) -> Iterator[Verdict]:
     uses = {
         "hostNetwork": bool(pod.host_network),
         "hostPorts": bool(pod.host_ports),
+        "hostIPC": bool(pod.host_ipc),
         "hostPath volumes": any(volume.kind == "hostPath" for volume in pod.container.volumes or ()),
         "privileged": bool(pod.container.privileged),
         "root": level == "restricted" and pod.container.user in ROOT,
