@@ -165,6 +165,15 @@ def test_nothing_answers():
         HubModel("a/b", "main", HubAccess("http://127.0.0.1:9", TOKEN)).list_objects()
 
 
+def test_a_hub_that_may_not_be_asked(hub, monkeypatch):
+    """Where the library was told to stay offline, that is what the refusal says."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    close_session()
+    with pytest.raises(RefusedError, match="HF_HUB_OFFLINE is set; unset it"):
+        open_source("hf://acme/llama").list_objects()
+    assert not hub.log
+
+
 def test_secrets_are_not_printed():
     """Neither the access nor a permit shows what it holds."""
     assert TOKEN not in repr(HubAccess(token=TOKEN))
