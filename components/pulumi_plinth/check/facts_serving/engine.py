@@ -41,6 +41,9 @@ SPELLINGS: Mapping[str, str] = {
 }  # fmt: skip
 """Flag -> how people spell the key, as a pattern over keys in one spelling."""
 
+NESTED = "(model_spec_)?vllm_(config_)?|inference_config_vllm_|engine_config_|serve_config_"
+"""Sections that charts and operators put flags into, in front of a key."""
+
 PLACES = "argv|args|cli|flag|command|config|config_?map|values|spec|yaml|field|helm|chart|template|rendered|pod|env"
 REPEATED = (
     "tensor_parallel_size", "pipeline_parallel_size", "max_model_len", "max_num_seqs", "gpu_memory_utilization",
@@ -113,7 +116,7 @@ def _arguments(facts: Facts, known: Known, commands: list[Serving]) -> tuple[dic
     """Collect flags from fields of their own and from command lines; a flag in both is a double."""
     fields: dict[str, str] = {}
     for flag, pattern in SPELLINGS.items():
-        found = facts.find(pattern)
+        found = facts.find(f"({NESTED})?({pattern})")
         if found and not is_absent(found[1]):
             fields[flag] = _text(flag, found[1])
     fields |= {flag: value for flag, value in _named(facts, known) if flag not in fields}
@@ -126,7 +129,7 @@ def _arguments(facts: Facts, known: Known, commands: list[Serving]) -> tuple[dic
 
 
 def _lines(facts: Facts) -> Iterator[str | list[Any] | tuple[Any, ...]]:
-    for _, value in facts.each(COMMANDS):
+    for _, value in facts.each(f"({NESTED})?({COMMANDS})"):
         if isinstance(value, (str, list, tuple)) and not is_absent(value):
             yield value
 
@@ -154,9 +157,10 @@ def _named(facts: Facts, known: Known) -> Iterator[tuple[str, str]]:
     for _, value in facts.each(ALONE):
         for word in words_of(value):
             yield from flags_of(word).items()
-    for key, value in facts.each("|".join(set(known.flags) - ELSEWHERE)):
+    for key, value in facts.each(f"({NESTED})?({'|'.join(sorted(set(known.flags) - ELSEWHERE))})"):
+        flag = known.flags.get(key) or known.flags[re.sub(f"^({NESTED})", "", key)]
         if not is_absent(value) and not isinstance(value, (list, tuple)):
-            yield known.flags[key], _text(known.flags[key], value)
+            yield flag, _text(flag, value)
 
 
 def _text(flag: str, value: Any) -> str:

@@ -14,12 +14,13 @@ from pulumi_plinth.check.facts_place_words import Facts, is_absent, words_of
 from pulumi_plinth.check.facts_serving.known import Known
 from pulumi_plinth.check.facts_serving.names import (
     card_of_name,
+    made_at_load,
     parameters_of_name,
     quantization_of_name,
     type_of_architecture,
     type_of_name,
 )
-from pulumi_plinth.check.facts_serving.words import rope_of
+from pulumi_plinth.check.facts_serving.words import online_method, rope_of
 from pulumi_plinth.check.serving import Serving, Weights
 
 HALF = 2
@@ -59,6 +60,12 @@ FORMATS = ("safetensors", "gguf", "mlx", "onnx", "exl2", "exl3", "tensorrt")
 FORMAT_KEYS = (
     "(weights?_|model_|file_|checkpoint_)?(file_?)?formats?|repo_(weights|files)|weight_files|files|weights(_in_repo)?"
 )
+HALF_MAKERS = ("awq", "gptq")
+"""Makers of these write float16 into the checkpoint, whatever the model was trained in."""
+
+SIXTEEN_BIT = 1.9
+"""Bytes a parameter from which a row of the catalogue is that of an unquantised checkpoint."""
+
 WEIGHT_KEYS = "(total_)?weights?(_size|_bytes|_total)?_(gb|gib|bytes|tb)|(model|checkpoint)_size(_gb|_gib)?"
 DTYPES = {"half": "float16", "fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "float": "float32"}
 
@@ -116,6 +123,8 @@ def _card(facts: Facts, known: Known, name: str | None, config: Mapping[str, Any
     quantization = _quantization(facts, name, found)
     if quantization:
         stated["quantization"] = quantization
+        if quantization.method in HALF_MAKERS and (found is None or found.quantization is None):
+            stated.setdefault("dtype", "float16")
     card = found or BLANK
     if facts.has("(moe_|expert_)intermediate_size|experts_intermediate_size"):
         stated["experts"] = _experts(facts, card)
@@ -149,8 +158,14 @@ def _experts(facts: Facts, card: ModelCard) -> Experts:
 
 
 def _quantization(facts: Facts, name: str | None, found: ModelCard | None) -> Quantization | None:
-    """Return how the checkpoint is quantised: as stated, else as its name says, else None."""
+    """Return how the checkpoint is quantised: as stated, else as its name says, else None.
+
+    A bare `quantization: awq` beside a model describes its checkpoint; in a command line it is a flag and no more.
+    """
     method = facts.text("(quantization_config_)?quant_?method|checkpoint_quanti[sz]ation|weights_quanti[sz]ation")
+    bare = facts.text("quanti[sz]ation") if not facts.has("quanti[sz]ation_(arg|flag|asked)") else None
+    if not method and bare and (found is None or found.quantization is None) and not quantization_of_name(name or ""):
+        return made_at_load(online_method(bare)) or quantization_of_name(bare)
     blocks = facts.find("(quantization_config_)?(weight_)?(quanti[sz]ation_)?block_sizes?(_fp8)?|fp8_block(_size)?")
     group = facts.number("(quantization_config_)?(quanti[sz]ation_)?group_size")
     if blocks and (blocks[0] != "block_size") and not is_absent(blocks[1]):
@@ -175,8 +190,8 @@ def _weight_bytes(facts: Facts, name: str | None, card: ModelCard | None) -> int
     if billions:
         return int(billions * (1e9 if billions < 1e5 else 1) * width)  # noqa: PLR2004 a plain count of parameters
     if card and card.weight_bytes:
-        narrowed = made and name and quantization_of_name(name) and card.parameters
-        return int(card.parameters * width) if narrowed and width < HALF else card.weight_bytes
+        whole = card.weight_bytes >= SIXTEEN_BIT * card.parameters
+        return int(card.parameters * width) if whole and width < HALF else card.weight_bytes
     count = parameters_of_name(name or "")
     return int(count * width) if count else 0
 

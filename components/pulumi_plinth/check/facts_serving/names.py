@@ -87,6 +87,11 @@ def quantization_of_name(name: str) -> Quantization | None:
     return next((made for pattern, made in METHODS if re.search(pattern, name.lower())), None)
 
 
+def made_at_load(method: str) -> Quantization | None:
+    """Return what a method that quantises while loading makes; None for methods of checkpoints."""
+    return Quantization(method=method, bits=8) if re.fullmatch(r"(fp8|int8)_per_\w+", method) else None
+
+
 def parameters_of_name(name: str) -> int | None:
     """Return the number of weights that a name speaks of; None for mixtures whose name counts otherwise."""
     spelled = plain(name)
