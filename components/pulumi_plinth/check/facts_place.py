@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pulumi_plinth.check.facts_place_labels import read_labels
 from pulumi_plinth.check.facts_place_node import read_node, read_pool, read_pulls, read_quota
-from pulumi_plinth.check.facts_place_pod import read_labels, read_pod, read_workload
+from pulumi_plinth.check.facts_place_pod import read_pod, read_workload
 from pulumi_plinth.check.facts_place_storage import (
     read_access,
     read_bucket,

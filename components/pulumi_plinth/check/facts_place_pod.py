@@ -12,7 +12,6 @@ from pulumi_plinth.check.place_pod import (
     GPU_RESOURCE,
     SHARED_MEMORY,
     Container,
-    Label,
     Pod,
     Probe,
     Probes,
@@ -25,17 +24,12 @@ from pulumi_plinth.check.place_pod import (
 DEFAULT_GRACE_SECONDS = 30.0
 """What Kubernetes grants a pod that is to end."""
 
-HASH_LENGTH = 11
-"""'-' and the revision hash of up to 10 characters (kubernetes/kubernetes#64023)."""
-
 BUDGETS = r"(startup_|start_)?probe_budget(_seconds|_s|_min|_minutes)?|startup_budget(_seconds|_s|_min|_minutes)?"
 OFFLOADS = (
     "cpu_offload(ing)?(_gb|_buffer_size)?|swap_space|kv_offloading_size|(lmcache_)?max_local_cpu_size|"
     "(vllm_)?cpu_kvcache_space|cpu_cache_gb"
 )
 DURATION = re.compile(r"\d+\s*(s|sec|seconds|m|min|minutes|h|hours?)", re.IGNORECASE)
-MODEL_LENGTHS = r"(?:(?:max|min|context|sequence|seq|prompt|completion|model|output|input|token|decode)_)+length"
-SOUGHT = "looked_for|searched_for|(selector|sought|wanted|expected|searched|requested)(_label)?(_value)?"
 SIDES = "router|storage_initializer|initializer|init_container|init|downloader|gateway|epp|sidecar|operator|controller"
 
 
@@ -89,70 +83,6 @@ def read_workload(facts: Facts) -> Workload:
         progress_seconds=facts.seconds("(knative_)?progress_deadline(_seconds|_s|_min)?"),
         min_available=facts.number("(pdb_|pod_disruption_budget_)?min_available"),
     )
-
-
-def read_labels(facts: Facts) -> tuple[Label, ...]:
-    """Read names and labels whose length or spelling may be the fault."""
-    return (*_lengths(facts), *_values(facts))
-
-
-def _lengths(facts: Facts) -> Iterator[Label]:
-    shown = facts.text("label|generated_label|controller_label|host_label|name_pattern|pattern") or ""
-    suffix = facts.text("(name_|label_)?suffix|appended") or ""
-    limit = facts.number("(label_|name_|length_)?limit|max_(label_|name_)?length") or 63
-    yield from _joined(facts, shown, limit)
-    yield from _counted(facts, limit)
-    for key, value in facts.each(r"(?!limit)(.*_)?(length|characters|chars)"):
-        if re.fullmatch(MODEL_LENGTHS + "|max_(label_|name_)?length", key):
-            continue
-        length = (number_of(value, max) or 0) + (len(suffix) if key.startswith("name") else 0)
-        hashed = key.startswith(("name", "stateful", "workload")) and _appends_hash(facts, shown)
-        what = shown or key.rpartition("_")[0].replace("_", " ") or "name"
-        yield Label(what, length + (HASH_LENGTH if hashed else 0), limit)
-
-
-def _counted(facts: Facts, limit: float) -> Iterator[Label]:
-    """Read names that are described by their length: `workspace_name: 40 characters`."""
-    for key, value in facts.each(r"(.*_)?name"):
-        found = re.search(r"(\d+)\W*(char|letter)", str(value))
-        if found:
-            space = re.search(r"(\d+)\W*(char|letter)", facts.raw("namespace"))
-            shown = facts.raw("label|generated_label|host_label|name_pattern")
-            joined = (
-                int(space[1]) + len(shown) - len("name") - len("namespace") if space and "namespace" in shown else 0
-            )
-            yield Label(shown or key.replace("_", " "), int(found[1]) + joined, limit)
-
-
-def _joined(facts: Facts, shown: str, limit: float) -> Iterator[Label]:
-    """Add up the lengths of a name and its namespace where a label is made of both."""
-    name, space = facts.number("name_(length|characters)"), facts.number("namespace_(length|characters)")
-    if name and space and "name" in shown:
-        rest = len(shown.replace("namespace", "", 1).replace("name", "", 1))
-        yield Label(shown, name + space + rest, limit)
-
-
-def _appends_hash(facts: Facts, shown: str) -> bool:
-    kind = facts.text("(workload_|object_|resource_)?kind|workload|controller|workload_type") or ""
-    return "hash" in shown or kind.lower() == "statefulset"
-
-
-def _values(facts: Facts) -> Iterator[Label]:
-    for _, text in facts.each("(pod_|metadata_)?labels?"):
-        if re.search(r"\s=|=\s", str(text)):
-            continue
-        yield from (Label("label value", None, 63, value) for value in pairs_of(text).values() if value)
-    for what, own, other in (
-        ("label value", "((node|existing|actual)_)?label_value|label_on_node", SOUGHT),
-        ("label key", "((node|existing|actual)_)?label_key", "(expected|sought|wanted|looked_for)_(label_)?key"),
-    ):
-        value, sought = facts.raw(own), facts.text(other)
-        if facts.has(own) and (value or sought) and not re.search(r"\s", value):
-            yield Label(what, None, 63, value.rpartition("/")[2] if what == "label key" else value, _last(sought, what))
-
-
-def _last(sought: str | None, what: str) -> str | None:
-    return sought.rpartition("/")[2] if sought and what == "label key" else sought or None
 
 
 def _name(facts: Facts) -> str | None:
