@@ -44,7 +44,7 @@ def read_node(facts: Facts) -> Node:
             "(_g[bi]b?s?|_bytes)?|(node|root)_disk(_size)?(_g[bi]b?|_bytes)?"
         ),
         allocatable_disk_bytes=facts.size(
-            "allocatable(_ephemeral(_storage)?|_disk|_storage)?(_bytes|_g[bi]b?)?|(root_|disk_|node_)?free(_disk|_space)?_g[bi]b?"
+            "allocatable(_ephemeral(_storage)?|_disk|_storage)?(_bytes|_g[bi]b?)?|(root_|disk_|node_)free(_space)?_g[bi]b?|free_(disk|space)_g[bi]b?"
         ),
         memory_bytes=facts.size("(host|node|system|machine)_(memory|ram)(_g[bi]b?|_bytes)?|ram(_g[bi]b?)?"),
         default_runtime=facts.text("(node_|container_)?default_(container_)?runtime|container_runtime"),
