@@ -80,6 +80,21 @@ def test_a_program_of_somebodys_own():
     assert (serving.model, serving.words, serving.arguments) == (None, (), {})
 
 
+@pytest.mark.parametrize(
+    ("line", "doubles"),
+    [
+        ("--max-model-len 4096 --max-model-len 8192", ["--max-model-len"]),
+        ("--max-model-len=4096 --max_model_len 4096", []),
+        ("-tp 2 --tensor-parallel-size 4", ["--tensor-parallel-size"]),
+        ("--served-model-name a --served-model-name b", []),
+    ],
+)
+def test_a_number_given_twice(line, doubles):
+    """Wrong only where the values differ."""
+    found = serving_of_command(f"vllm serve {MODEL} {line}").doubles
+    assert [double.name for double in found] == doubles
+
+
 def test_flags_alone():
     """With and without dashes."""
     assert flags_of("--enable-metrics") == flags_of("enable-metrics") == {"enable-metrics": ""}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
 from pulumi_plinth.check.images import image_facts, release_of_image
-from pulumi_plinth.check.serving import Serving
+from pulumi_plinth.check.serving import Double, Serving
 
 SHORT: Mapping[str, str] = {
     "-tp": "tensor-parallel-size", "-pp": "pipeline-parallel-size", "-dp": "data-parallel-size",
@@ -59,6 +59,7 @@ def serving_of_command(
         arguments=arguments,
         environment=assigned,
         words=tuple(rest),
+        doubles=tuple(_twice(rest)),
         commanded=commanded,
     )
 
@@ -120,6 +121,16 @@ def _after_program(words: list[str]) -> list[str]:
 def _until_operator(words: Sequence[str]) -> list[str]:
     """Return the words up to what a shell does next: `| tee log`, `&& sleep`."""
     return list(takewhile(lambda word: word not in OPERATORS and not word.startswith(("2>", ">")), words))
+
+
+def _twice(words: Sequence[str]) -> Iterator[Double]:
+    """Yield flags that stand twice with different numbers; the engine takes the last without a word."""
+    first: dict[str, str] = {}
+    for place, word in enumerate(words):
+        flags, _ = _read(words[place : place + 2]) if word.startswith("-") else ({}, [])
+        for flag, value in flags.items():
+            if NUMBER.fullmatch(value) and first.setdefault(flag, value) != value:
+                yield Double(f"--{flag}", ("the command", first[flag]), ("the same command", value))
 
 
 def _read(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:

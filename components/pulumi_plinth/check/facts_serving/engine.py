@@ -92,7 +92,7 @@ def read_engine(facts: Facts, known: Known) -> Serving:
         model=next((command.model for command in commands if command.model), None),
         words=(*(word for command in commands for word in command.words), *_alone(facts, known)),
         commanded=any(command.commanded and command.model for command in commands),
-        doubles=(*doubles, *_repeated(facts)),
+        doubles=(*doubles, *_repeated(facts), *(double for command in commands for double in command.doubles)),
     )
 
 
