@@ -38,8 +38,8 @@ class TokenService(StoreServer):
 class FakePodTokens(TokenService):
     """`/resourcePrincipalSessionTokens` of a cluster: a pod's key and service account for a token."""
 
-    def __init__(self, storage, tls, account_token):
-        super().__init__(storage, tls=tls, port=POD_PORT)
+    def __init__(self, storage, tls, host, account_token):
+        super().__init__(storage, tls=tls, host=host, port=POD_PORT)
         self.account_token = account_token
 
     def answer(self, asked):

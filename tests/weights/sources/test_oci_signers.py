@@ -7,7 +7,7 @@ import jwt
 import oci
 import pytest
 from cryptography.hazmat.primitives import serialization
-from fakes.certificates import key_pem, private_key, server_tls
+from fakes.certificates import key_pem, own_address, private_key, server_tls
 from fakes.oci_object_storage import FakeObjectStorage, Stored
 from fakes.oci_tokens import SECRET, FakeInstance, FakePodTokens
 
@@ -48,13 +48,14 @@ def write_config(tmp_path):
 @pytest.fixture
 def pod(storage, tmp_path, monkeypatch):
     """A pod of an enhanced cluster: environment, mounted account, and the service that gives tokens."""
-    tls, certificate = server_tls(tmp_path)
+    host = own_address()
+    tls, certificate = server_tls(tmp_path, host)
     (tmp_path / "account").write_text(ACCOUNT)
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_VERSION", "2.2")
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_REGION", "us-phoenix-1")
     monkeypatch.setenv("OCI_KUBERNETES_SERVICE_ACCOUNT_CERT_PATH", str(certificate))
-    with FakePodTokens(storage, tls, ACCOUNT) as server:
+    with FakePodTokens(storage, tls, host, ACCOUNT) as server:
         account = {"OCI_KUBERNETES_SERVICE_ACCOUNT_TOKEN_PATH": str(tmp_path / "account")}
         server.environment = {"OCI_CLI_AUTH": "oke_workload_identity", **account}
         yield server
