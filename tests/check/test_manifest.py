@@ -221,3 +221,92 @@ def test_a_list_is_its_items():
     assert [name for name, _ in subjects_of_manifest({"kind": "List", "items": [document]})] == [
         "LeaderWorkerSet/deepseek"
     ]
+
+
+SERVER = {"image": "vllm/vllm-openai:v0.32.0", "args": ["--model", "Qwen/Qwen3-8B"]}
+CLAIM = {"kind": "PersistentVolumeClaim", "metadata": {"name": "w"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+MOUNTED = {**SERVER, "volumeMounts": [{"name": "w", "mountPath": "/root/.cache/huggingface"}]}
+VOLUME = {"name": "w", "persistentVolumeClaim": {"claimName": "w"}}
+SAME_NODE = {
+    "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname"}]}
+}
+
+
+def mounting(kind, **spec):
+    """A workload of two pods that mounts `w`; `spec` are fields of its pods."""
+    template = {"spec": {"containers": [MOUNTED], "volumes": [VOLUME], **spec}}
+    return {"kind": kind, "metadata": {"name": "chat"}, "spec": {"replicas": 2, "template": template}}
+
+
+def of_template():
+    """A StatefulSet whose pods have a claim each."""
+    owner = mounting("StatefulSet", volumes=[])
+    owner["spec"]["volumeClaimTemplates"] = [CLAIM]
+    return owner
+
+
+LOADER = {
+    "kind": "Job",
+    "metadata": {"name": "load"},
+    "spec": {"template": {"spec": {"containers": [{"image": "loader"}], "volumes": [VOLUME]}}},
+}
+ONE = {**mounting("Deployment"), "spec": {**mounting("Deployment")["spec"], "replicas": 1}}
+
+
+@pytest.mark.parametrize(
+    ("documents", "users", "speaks"),
+    [
+        ([CLAIM, mounting("Deployment")], 2, True),
+        ([CLAIM, mounting("Deployment", affinity=SAME_NODE)], 2, False),
+        ([CLAIM, ONE], 1, False),
+        ([CLAIM, ONE, LOADER], 2, True),
+        ([CLAIM, of_template()], None, False),
+        ([mounting("Deployment")], None, False),
+    ],
+)
+def test_claims_and_who_mounts_them(documents, users, speaks):
+    """Pods of all workloads of a file count, claims from templates belong to one pod, unknown claims to nobody."""
+    subject = next(subject for name, subject in subjects_of_manifest(documents) if name.endswith("/chat"))
+    assert subject.place.claim.users == users
+    assert ("volume-single-writer" in rules(subject)) is speaks
+
+
+def test_config_maps_fill_the_environment():
+    """Variables from config maps of the file decide where weights are written."""
+    config = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"HF_HOME": "/data"}}
+    container = {**MOUNTED, "volumeMounts": [{"name": "w", "mountPath": "/data"}]}
+    owner = mounting("Deployment", containers=[{**container, "envFrom": [{"configMapRef": {"name": "c"}}]}])
+    by_key = {"name": "HF_HOME", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "HF_HOME"}}}
+    single = mounting("Deployment", containers=[{**container, "env": [by_key]}])
+    for document in (owner, single):
+        subject = subjects_of_manifest([CLAIM, config, document])[0][1]
+        assert subject.place.pod.container.cache_folder == "/data"
+        assert "cache-outside-mount" not in rules(subject)
+    assert "cache-outside-mount" in rules(subjects_of_manifest([CLAIM, owner])[0][1])
+
+
+TRIGGER = {"type": "prometheus", "metadata": {"query": "sum(vllm:num_requests_waiting)"}}
+
+
+@pytest.mark.parametrize(
+    ("scaler", "found"),
+    [
+        ({"kind": "ScaledObject", "spec": {"triggers": [TRIGGER]}}, {"scale-from-zero-metric", "replicas-owned-twice"}),
+        (
+            {"kind": "ScaledObject", "spec": {"triggers": [TRIGGER], "minReplicaCount": 1, "maxReplicaCount": 3}},
+            {"replicas-owned-twice"},
+        ),
+        (
+            {
+                "kind": "HorizontalPodAutoscaler",
+                "spec": {"maxReplicas": 3, "metrics": [{"type": "Resource", "resource": {"name": "cpu"}}]},
+            },
+            {"scale-on-utilization", "replicas-owned-twice"},
+        ),
+    ],
+)
+def test_scalers(scaler, found):
+    """What scales a workload is read with its bounds; KEDA's own minimum is 0."""
+    scaler = {**scaler, "spec": {"maxReplicaCount": 3, **scaler["spec"], "scaleTargetRef": {"name": "chat"}}}
+    subject = subjects_of_manifest([mounting("Deployment"), scaler])[0][1]
+    assert {rule for rule in rules(subject) if rule.startswith(("scale", "replicas"))} == found

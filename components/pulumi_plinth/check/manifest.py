@@ -246,9 +246,10 @@ def _claim(owner: Document, documents: Sequence[Document], name: str) -> Documen
 def _shared_claim(owner: Document, pod: Pod, workload: Workload, documents: Sequence[Document]) -> Claim:
     """Return the claim that most pods of the file mount; claims from templates belong to one pod each."""
     best = Claim()
+    own = {text(item, "metadata", "name") for item in entries(owner, "spec", "volumeClaimTemplates")}
     for volume in pod.container.volumes or ():
         known = named(documents, "PersistentVolumeClaim", volume.claim) if volume.claim else None
-        if known is None:
+        if known is None or volume.claim in own:
             continue
         others = sum(_mounts(other, str(volume.claim)) for other in documents if other is not owner)
         users = (workload.replicas or 1) * (workload.pods_per_replica or 1) + others
