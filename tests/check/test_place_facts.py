@@ -125,6 +125,13 @@ def test_what_is_understood_is_told():
     assert understood({"storage_tier": "Archive", "weather": "fine"}) == {"storage_tier"}
 
 
+def test_facts_that_hold_themselves():
+    """YAML can write a mapping that contains itself; it is read like any other."""
+    facts: dict = {"storage_tier": "Archive"}
+    facts["more"] = facts
+    assert place_of_facts(facts).bucket.tier == "Archive"
+
+
 ODD = [None, "", "absent", 0, -1, 1.5, True, [], [None], {}, {"a": {"b": []}}, "x" * 1000, "1.2.3", "=:", ":", "="]
 ODD += ["%", float("inf"), float("nan"), "9e999", 10**400, "1 2 3", {"key": None}, [{"key": 1}], "v1", "a/b=c", "."]
 KEYS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pulumi_plinth.check.facts_place_words import Facts, is_absent, pairs_of, taints_of, words_of
+from pulumi_plinth.check.facts_place_words import Facts, is_absent, number_of, pairs_of, taints_of, words_of
 from pulumi_plinth.check.place_node import Node, Pool, Pulls, Quota
 from pulumi_plinth.check.place_pod import GPU_RESOURCE
 
@@ -256,8 +256,8 @@ def _template_gpus(facts: Facts) -> float | None:
         return 0.0
     resources = pairs_of(found[1])
     if GPU_RESOURCE in resources:
-        return float(resources[GPU_RESOURCE])
-    return float(said) if said.isdecimal() else None
+        return number_of(resources[GPU_RESOURCE], min)
+    return number_of(said, min) if said.isdecimal() else None
 
 
 def _steps(facts: Facts) -> tuple[str, ...] | None:

@@ -13,6 +13,9 @@ from typing import Any
 from pulumi_plinth.check.place_pod import Taint
 
 GIGABYTE = 10.0**9
+DEPTH = 8
+"""Mappings in mappings are followed so far: YAML can write one that holds itself."""
+
 TOO_LARGE = 1e24
 """Numbers from here on are nobody's: they are left out, as are infinity and what is no number."""
 
@@ -225,9 +228,9 @@ def _taint_of_text(text: str) -> Taint:
     return Taint((key.split() or [""])[0], value.strip(), effect.split(" ")[0], exists=not equals)
 
 
-def _flatten(prefix: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _flatten(prefix: str, value: Mapping[str, Any], depth: int = DEPTH) -> Iterator[tuple[str, Any]]:
     for key, item in value.items():
         name = f"{prefix}_{normal(str(key))}".strip("_")
         yield name, item
-        if isinstance(item, Mapping):
-            yield from _flatten(name, item)
+        if isinstance(item, Mapping) and depth:
+            yield from _flatten(name, item, depth - 1)

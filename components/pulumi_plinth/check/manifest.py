@@ -136,8 +136,7 @@ def _place(owner: Document, template: Template, part: Part, serving: Serving, do
         text(owner, *path) for path in (("kind",), ("metadata", "name"), ("metadata", "namespace"))
     )
     services = services_of(documents, template.labels)
-    nodes = serving.arguments.get("nnodes", "")
-    workload = _workload(owner, int(nodes) if nodes.isdecimal() else None)
+    workload = _workload(owner, _count(serving, "nnodes"))
     headless = named(documents, "Service", text(owner, "spec", "serviceName"))
     hidden = None if headless is None else flag(headless, "spec", "publishNotReadyAddresses") or False
     budget = budget_of(documents, template.labels)
@@ -215,17 +214,21 @@ def _joins(argv: Sequence[str]) -> bool:
     )
 
 
+def _count(serving: Serving, argument: str) -> int | None:
+    said = serving.arguments.get(argument, "")
+    return int(said) if re.fullmatch(r"\d{1,6}", said, re.ASCII) else None
+
+
 def _traffic(part: Part, serving: Serving, services: Sequence[Document]) -> Traffic:
     visible = [service for service in services if text(service, "spec", "clusterIP") != "None"]
     names = [text(service, "metadata", "name") for service in visible]
     name = "vllm" if "vllm" in names else next(iter(names), None)
     plain = any("vllm" in word for word in command(part.server)) or "vllm/vllm-openai" in (serving.image or "")
-    said = serving.arguments.get("port", "")
     understood = bool(serving.model or serving.arguments)
     if not plain or not understood or any("plinth-runtime" in word for word in command(part.server)):
         return Traffic(service_name=name)
     return Traffic(
-        engine_port=int(said) if said.isdecimal() else DEFAULT_PORT,
+        engine_port=_count(serving, "port") or DEFAULT_PORT,
         other_ports=(*probe_ports(part.server), *service_ports(services, part.server)),
         service_name=name,
     )

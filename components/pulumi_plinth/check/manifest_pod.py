@@ -108,7 +108,7 @@ def port_of(container: Document, value: Any) -> int | None:
         if text(item, "name") == str(value):
             number = amount(item, "containerPort")
             return int(number) if number else None
-    return int(value) if str(value).isdecimal() else None
+    return int(value) if re.fullmatch(r"\d{1,5}", str(value), re.ASCII) else None
 
 
 def probe_ports(container: Document) -> list[tuple[str, int]]:

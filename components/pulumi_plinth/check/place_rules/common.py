@@ -8,6 +8,9 @@ from pathlib import PurePosixPath
 from pulumi_plinth.check.place_pod import GPU_RESOURCE, Volume
 from pulumi_plinth.check.subject import Subject
 
+MOST_DIGITS = 9
+"""Longer numbers are no counts."""
+
 PERSISTENT = ("claim", "hostPath")
 
 
@@ -20,7 +23,7 @@ def argument(subject: Subject, name: str) -> str | None:
 def size_argument(subject: Subject, name: str) -> int | None:
     """Return an engine argument that is a count; None when it is not given as one."""
     value = argument(subject, name) or ""
-    return int(value) if value.isdecimal() else None
+    return int(value) if value.isdecimal() and len(value) <= MOST_DIGITS else None
 
 
 def tensor_size(subject: Subject) -> int:
