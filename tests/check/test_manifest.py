@@ -1,5 +1,6 @@
 """Kubernetes objects as people write them: what is read out of them, and which rules speak."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -310,3 +311,28 @@ def test_scalers(scaler, found):
     scaler = {**scaler, "spec": {"maxReplicaCount": 3, **scaler["spec"], "scaleTargetRef": {"name": "chat"}}}
     subject = subjects_of_manifest([mounting("Deployment"), scaler])[0][1]
     assert {rule for rule in rules(subject) if rule.startswith(("scale", "replicas"))} == found
+
+
+ODD = [None, "", 0, -1, 1.5, True, [], {}, "x", "1Gi", [None], {"a": 1}, "9" * 30, float("nan"), "10%", 10**400]
+
+
+def paths(value, path=()):
+    """Every path into a document but the empty one."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key)
+        yield from paths(item, (*path, key))
+
+
+@pytest.mark.parametrize("name", ["deployment.yaml", "deployment-right.yaml", "statefulset.yaml", "others.yaml"])
+def test_any_field_may_hold_anything(name):
+    """With any one field of a file replaced by nonsense, the rest is still read and judged."""
+    source = list(yaml.safe_load_all((FOLDER / name).read_text()))
+    for number, path in enumerate(paths(source)):
+        documents = copy.deepcopy(source)
+        holder = documents
+        for key in path[:-1]:
+            holder = holder[key]
+        holder[path[-1]] = copy.deepcopy(ODD[number % len(ODD)])
+        for _, subject in subjects_of_manifest(documents):
+            judge(subject, PLACE_RULES)
