@@ -68,7 +68,7 @@ class FakeObjectStorage(StoreServer):
         """Answer as OCI does: who is not known may not even know what is there."""
         if not self._is_signed(asked):
             return _error(401, "NotAuthenticated")
-        if asked.path == "/n/":
+        if asked.path == "/n":
             return _json(self.namespace)
         match = PATH.fullmatch(asked.path)
         if match is None or (match["namespace"], match["bucket"]) != (self.namespace, self.bucket):

@@ -118,7 +118,7 @@ class OciAccount:
         """Give namespace and name of the bucket; the tenancy's own namespace is asked for once."""
         namespace = place.namespace or self._namespace
         if namespace is None:
-            url = f"{self.endpoint(place)}/n/"
+            url = f"{self.endpoint(place)}/n"
             namespace = self._namespace = str(json.loads(wire.get_small(url, self.identity.sign("GET", url))))
         return namespace, place.bucket
 
