@@ -2,7 +2,7 @@
 
 import pytest
 
-from plinth_runtime.contract.card import ModelCard
+from plinth_runtime.contract.card import ModelCard, card_of_config
 from plinth_runtime.contract.card_types import LayerGroup
 from pulumi_plinth.fit.kv import cache_of, element_bytes
 from pulumi_plinth.quantities import GIB
@@ -106,3 +106,52 @@ def test_what_vllm_logged_for_qwen3_235b_on_four_h100(cards):
     """8.11 GiB were logged as 178,880 tokens (vllm-project/vllm#21348); 8.11 is rounded, blocks are not."""
     cache = cache_of(cards["qwen3-235b-a22b-instruct-2507"], 4)
     assert cache.tokens(round(8.11 * GIB), 40_960) == pytest.approx(178_880, rel=0.015)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kinds", "states"),
+    [
+        ("qwen3_next", ("linear", "full"), 2),
+        ("jamba", ("mamba", "full"), 2),  # the first generation
+        ("nemotron_h", ("mamba", "full"), 3),  # the second exports a state inside a prefill
+        ("mamba2", ("mamba",), 1),  # without attention no prefix is kept
+    ],
+)
+def test_pages_of_state_that_a_request_holds(model_type, kinds, states):
+    """Whatever its length."""
+    sizes = {
+        "full": {"kv_heads": 1, "head_dim": 64},
+        "linear": {"recurrent_state": 64},
+        "mamba": {"recurrent_state": 64},
+    }
+    groups = [LayerGroup(kind=kind, layers=2, **sizes[kind]) for kind in kinds]
+    row = cache_of(card_with(*groups, model_type=model_type), 1).rows[0]
+    assert row.blocks(100, 0) == row.blocks(10_000, 0) == states
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (
+            {"model_type": "zamba2", "layers_block_type": ["mamba", "hybrid", "mamba"], "num_hidden_layers": 3},
+            {"full": (1, 4, 64), "mamba": (3, 0, 0)},  # the hybrid layer keeps both; heads see twice the width
+        ),
+        (
+            {"model_type": "gemma4_text", "num_global_key_value_heads": 2, "sliding_window": 8},
+            {"sliding": (5, 4, 32), "full": (1, 4, 512)},
+        ),
+        (
+            {
+                "model_type": "gemma4_text", "num_global_key_value_heads": 2, "sliding_window": 8,
+                "attention_k_eq_v": True, "global_head_dim": 64,
+            },
+            {"sliding": (5, 4, 32), "full": (1, 2, 64)},
+        ),
+    ],
+)  # fmt: skip
+def test_what_layers_of_mixed_models_keep(config, expected):
+    """Layers, KV heads and head size by kind."""
+    base = {"hidden_size": 128, "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 64}
+    own = {"num_hidden_layers": 6} | ({} if config["model_type"] == "zamba2" else {"head_dim": 32})
+    card = card_of_config(base | own | config, 1, 1, None)
+    assert {group.kind: (group.layers, group.kv_heads, group.head_dim) for group in card.attention} == expected

@@ -4,7 +4,9 @@ The classes are those that serve on GPUs; the platform is the CPU's: blocks have
 """
 
 import pytest
+from truth.hybrids import HYBRIDS
 
+from plinth_runtime.contract.card import card_of_config
 from pulumi_plinth.fit.kv import BLOCK_TOKENS, HOST_BLOCK_TOKENS, cache_of
 from pulumi_plinth.fit.layout import Batch, Layout
 from pulumi_plinth.fit.parallel import legal_tensor_sizes
@@ -134,3 +136,21 @@ def test_the_whole_catalogue_holds_what_was_planned(ask, tell):
     told(tell, found, f"{len(found)} ranks of {len(layouts)} models")
     assert len(layouts) > MANY
     assert {key: off for key, off in found.items() if max(map(abs, off)) > CLOSE} == {}
+
+
+@pytest.mark.engine
+@pytest.mark.exhaustive
+@pytest.mark.timeout(400)
+def test_layers_that_keep_different_things_share_the_cache_as_planned(ask, tell):
+    """States of both generations of Mamba, gated delta nets, windows of another width, shared caches, chunks."""
+    one = {"tensor": 1, "pipeline": 1, "expert": 1, "stage": 0, "cache": CACHE_BYTES}
+    cards = [card_of_config(config, 1, 1, None) for config in HYBRIDS]
+    cases = [{**one, "config": config, "length": length(card)} for config, card in zip(HYBRIDS, cards, strict=True)]
+    planned = [(card.model_type, tokens(card, Layout())) for card in cards]
+    seen = [
+        (card.model_type, said.get("kv_tokens", said))
+        for card, said in zip(cards, ask("ask_ranks.py", cases), strict=True)
+    ]
+    names = ", ".join(dict.fromkeys(card.model_type for card in cards))
+    tell(f"tokens of cache, {len(cards)} hybrids", "to the token", "the same", names)
+    assert planned == seen

@@ -6,7 +6,7 @@ size that draw blocks of one size from one pool. What a layer kind keeps per req
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plinth_runtime.contract.card import ModelCard
 from plinth_runtime.contract.card_types import LayerGroup
@@ -23,6 +23,12 @@ LATENT_STATE_TOKENS = 128
 STATE_BLOCKS = 2
 """Pages of state that a request holds: one in use and one being kept for prefix caching (mamba_cache_mode align)."""
 
+CHECKPOINT_BLOCKS = 1
+"""One more where the second generation of Mamba exports the state inside a prefill (`MambaMixer2`)."""
+
+FIRST_MAMBA = frozenset({"falcon_mamba", "jamba", "mamba"})
+"""Types with layers of Mamba's first generation."""
+
 CONVOLUTION_BYTES = 2
 RECURRENT_BYTES = 4
 """Formats of the two states of a linear layer: the model's own and float32 (Qwen3-Next, Kimi, Nemotron-H)."""
@@ -37,19 +43,23 @@ FP8_FORMATS = ("fp8", "float8", "e4m3", "e5m2")
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Layers of one kind: `page` bytes a layer and block, `block` tokens a block, `groups` draws on the pool."""
+    """Layers of one kind: `page` bytes a layer and block, `block` tokens a block, `groups` draws on the pool.
+
+    `states` are pages that one request holds of each group, for kinds whose size does not depend on its length.
+    """
 
     kind: str
     layers: int
     page: int
     block: int
     window: int
+    states: int = 0
     groups: int = 1
 
     def blocks(self, context: int, in_flight: int) -> int:
         """Blocks one request of `context` tokens holds while `in_flight` tokens are being computed."""
         if self.kind in STATES:
-            return STATE_BLOCKS * self.groups
+            return self.states * self.groups
         if self.kind == "sliding":
             return (-(-min(self.window - 1 + in_flight, context) // self.block) + 1) * self.groups
         if self.kind == "chunked":
@@ -113,11 +123,12 @@ def cache_of(
     element, in_flight = sizes
     groups = [group for group in groups_of(card) if group.layers]
     block = _aligned({group.kind for group in groups}, block)
-    rows = _unified([_rows(group, tensor, element, block) for group in groups])
+    states = _states(card, {group.kind for group in groups})
+    rows = _unified([replace(_rows(group, tensor, element, block), states=states) for group in groups])
     if not rows:
         return Cache((), 0, in_flight, 0)
     size = _group_size(rows)
-    rows = [_with_groups(row, -(-row.layers // size)) for row in rows]
+    rows = [replace(row, groups=-(-row.layers // size)) for row in rows]
     own = -(-size * share[0] // max(share[1], 1))
     token = sum(row.layers * row.page / row.block for row in rows if row.kind in ATTENTION)
     return Cache(tuple(rows), own * rows[0].page, in_flight, round(token * share[0] / max(share[1], 1)))
@@ -134,6 +145,14 @@ def groups_of(card: ModelCard) -> tuple[LayerGroup, ...]:
 
 def _aligned(kinds: set[str], block: int) -> int:
     return max(block, LATENT_STATE_TOKENS) if "mla" in kinds and not kinds.isdisjoint(STATES) else block
+
+
+def _states(card: ModelCard, kinds: set[str]) -> int:
+    """Pages of state a request holds; models without any attention cache no prefixes."""
+    if kinds.isdisjoint(ATTENTION):
+        return 1
+    second = "mamba" in kinds and card.model_type not in FIRST_MAMBA
+    return STATE_BLOCKS + (CHECKPOINT_BLOCKS if second else 0)
 
 
 def _rows(group: LayerGroup, tensor: int, element: int, block: int) -> Rows:
@@ -156,11 +175,7 @@ def _unified(rows: list[Rows]) -> list[Rows]:
 
 def _with_page(row: Rows, page: int) -> Rows:
     ratio = page // row.page if row.kind in ATTENTION and row.page and page % row.page == 0 else 1
-    return Rows(row.kind, row.layers, page, row.block * ratio, row.window)
-
-
-def _with_groups(row: Rows, groups: int) -> Rows:
-    return Rows(row.kind, row.layers, row.page, row.block, row.window, groups)
+    return replace(row, page=page, block=row.block * ratio)
 
 
 def _group_size(rows: list[Rows]) -> int:

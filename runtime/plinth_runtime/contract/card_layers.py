@@ -44,6 +44,9 @@ INTERVAL = frozenset({"qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"})
 OPT_IN = frozenset({"qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "qwen2_vl_text", "qwen2_5_vl_text", "smollm3"})
 """Types whose window counts only when use_sliding_window says so."""
 
+GEMMA4_GLOBAL_DIM = 512
+"""Head size of Gemma 4's layers without a window, where nobody says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layers:
@@ -127,7 +130,8 @@ def _head_dim(settings: Settings, mla: MlaRanks | None) -> int:
         # MiniCPM3 has latent weights but keeps whole keys.
         return nope + (settings.count("qk_rope_head_dim") or 0)
     heads = settings.count("num_attention_heads") or 0
-    return settings.count("head_dim") or ((settings.count("hidden_size") or 0) // heads if heads else 0)
+    width = (settings.count("hidden_size") or 0) * (2 if settings.text_type == "zamba2" else 1)
+    return settings.count("head_dim") or (width // heads if heads else 0)
 
 
 def _pattern(settings: Settings, window: int | None) -> tuple[LayerKind, ...]:
@@ -224,7 +228,9 @@ def _groups(
     shared = settings.count("num_kv_shared_layers") or 0
     own = pattern[: len(pattern) - shared] if shared < len(pattern) else pattern
     groups = [_group(settings, kind, own.count(kind), shape, window) for kind in dict.fromkeys(own) if kind != "none"]
-    if settings.text_type == "falcon_h1":
+    if settings.text_type == "zamba2":  # hybrid layers have both
+        groups = [group for group in groups if group.kind != "mamba"]
+    if settings.text_type in ("falcon_h1", "zamba2"):
         groups.append(_group(settings, "mamba", len(own), shape, window))
     return tuple(groups)
 
@@ -237,8 +243,9 @@ def _group(settings: Settings, kind: LayerKind, layers: int, shape: tuple[int, i
     if kind == "mla":
         return LayerGroup(kind=kind, layers=layers, kv_heads=1, head_dim=dim)
     if kind == "full" and settings.text_type == "gemma4_text":
-        heads = settings.count("num_global_key_value_heads") or heads
-        dim = settings.count("global_head_dim") or dim
+        if settings.text.get("attention_k_eq_v") is True:
+            heads = settings.count("num_global_key_value_heads") or heads
+        dim = settings.count("global_head_dim") or GEMMA4_GLOBAL_DIM
     limits = {"sliding": window, "chunked": settings.count("attention_chunk_size")}
     return LayerGroup(kind=kind, layers=layers, kv_heads=heads, head_dim=dim, window=limits.get(kind))
 
