@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import struct
 import threading
 from dataclasses import dataclass, field
@@ -54,7 +55,9 @@ class Request:
 class ObjectServer:
     """The server; use it with `with`."""
 
-    def __init__(self, root: Path, *, listing: bool = False, etags: bool = True) -> None:
+    def __init__(
+        self, root: Path, *, listing: bool = False, etags: bool = True, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.root = root
         self.listing = listing
         self.etags = etags
@@ -67,12 +70,15 @@ class ObjectServer:
         self.most_open = 0
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.origin = self  # type: ignore[attr-defined]
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def address(self) -> str:
         """The root's URL."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

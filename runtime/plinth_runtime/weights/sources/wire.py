@@ -7,11 +7,13 @@ Standard library only: the bytes go from the socket into the caller's buffer.
 from __future__ import annotations
 
 import http.client
+import io
+import os
 import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from urllib.parse import SplitResult, urljoin, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -45,29 +47,47 @@ class WireSettings:
 
 
 class HttpBody:
-    """The bytes of one answer; a `Body`."""
+    """The bytes of one answer; a `Body`.
 
-    def __init__(self, answer: http.client.HTTPResponse, length: int, *, encrypted: bool) -> None:
+    What came with the headers lies in the answer's buffer and is taken first; everything after it is read from the
+    socket itself, without a layer of Python between.
+    """
+
+    def __init__(self, answer: http.client.HTTPResponse, length: int, connection: socket.socket) -> None:
         self.etag = answer.getheader("ETag")
         self._answer = answer
         self._left = length
-        self._encrypted = encrypted
+        self._socket = connection
+        self._direct = False
+        self._collected = TLS_READ_BYTES if isinstance(connection, ssl.SSLSocket) else 0
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the front of the buffer; 0 at the end, early or not."""
-        stream = self._answer.fp
         wanted = min(len(buffer), self._left)
         if not wanted:
             return 0
         try:
-            if self._encrypted:
-                count = stream.readinto(buffer[: min(wanted, TLS_READ_BYTES)])
-            else:
-                count = stream.readinto1(buffer[:wanted])
+            count = self._receive(buffer[:wanted]) if self._direct else self._first(buffer[:wanted])
         except BROKEN as error:
             raise TransientError(f"the connection broke: {_words(error)}") from error
         self._left -= count
         return count
+
+    def _first(self, buffer: memoryview) -> int:
+        """Read through the answer's buffer, which a read much longer than itself leaves empty."""
+        self._direct = len(buffer) > 2 * io.DEFAULT_BUFFER_SIZE
+        return self._answer.fp.readinto1(buffer)
+
+    def _receive(self, buffer: memoryview) -> int:
+        """Read what is there; over TLS, which gives 16 KiB at a time, several times that."""
+        filled = self._socket.recv_into(buffer)
+        end = min(len(buffer), self._collected)
+        while filled < end:
+            count = self._socket.recv_into(buffer[filled:end])
+            if not count:
+                break
+            filled += count
+        return filled
 
     @property
     def is_drained(self) -> bool:
@@ -97,12 +117,13 @@ class Wire:
             asked["Range"] = f"bytes={wanted.start}-{wanted.start + wanted.length - 1}"
         if wanted.etag and not wanted.etag.startswith("W/"):
             asked["If-Match"] = wanted.etag
-        answer, url = self.request("GET", url, asked)
+        answer, _ = self.request("GET", url, asked)
         fault = range_fault(answer, wanted)
         if fault is not None:
             self.close()
             raise fault
-        self._body = HttpBody(answer, wanted.length, encrypted=url.startswith("https:"))
+        assert self._socket is not None  # noqa: S101 the answer came over it
+        self._body = HttpBody(answer, wanted.length, self._socket)
         return self._body
 
     def get_small(self, url: str, headers: Mapping[str, str] | None = None, limit: int = SMALL_LIMIT_BYTES) -> bytes:
@@ -160,6 +181,9 @@ class Wire:
         used_before = self._reuse(parts)
         try:
             return self._exchange(method, parts, headers)
+        except ssl.SSLCertVerificationError as error:
+            self.close()
+            raise RefusedError(f"{parts.netloc}: its certificate is not trusted: {error.verify_message}") from error
         except BROKEN as error:
             self.close()
             if not used_before or self._aborted:
@@ -202,11 +226,17 @@ class Wire:
             self.close()
 
 
+@cache
+def _default_tls(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Read the system's certificates, once for all streams: it takes as long as receiving 30 MB."""
+    return ssl.create_default_context()
+
+
 def _connection(parts: SplitResult, settings: WireSettings) -> http.client.HTTPConnection:
     host, port = parts.hostname or "", parts.port
     if parts.scheme == "http":
         return http.client.HTTPConnection(host, port, timeout=settings.connect_seconds)
-    tls = settings.tls or ssl.create_default_context()
+    tls = settings.tls or _default_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     make = partial(http.client.HTTPSConnection, timeout=settings.connect_seconds, context=tls)
     proxy = _proxy(host)
     if proxy is None:
