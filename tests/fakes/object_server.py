@@ -64,6 +64,7 @@ class ObjectServer:
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.delay = 0.0
+        self.overwritten = 0
         self.released = threading.Event()
         self.lock = threading.Lock()
         self.open = 0
@@ -163,12 +164,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._words(404)
         else:
             if fault is not None and fault.kind == "overwrite":
-                path.write_bytes(path.read_bytes().translate(bytes(range(255, -1, -1))))
+                self._overwrite(path)
             self._file(path, span, fault)
+
+    def _overwrite(self, path: Path) -> None:
+        with self.origin.lock:
+            path.write_bytes(path.read_bytes().translate(bytes(range(255, -1, -1))))
+            # The clock of the disk is too coarse to tell versions that follow each other at once.
+            self.origin.overwritten += 1
 
     def _file(self, path: Path, span: tuple[int, int], fault: Fault | None) -> None:
         state = path.stat()
-        etag = f'"{state.st_mtime_ns:x}{state.st_size:x}"'
+        etag = f'"{self.origin.overwritten:x}{state.st_mtime_ns:x}{state.st_size:x}"'
         if self.row.if_match not in {None, etag}:
             self._words(412, {"ETag": etag})
             return
