@@ -6,7 +6,7 @@ size that draw blocks of one size from one pool. What a layer kind keeps per req
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from plinth_runtime.contract.card import ModelCard
 from plinth_runtime.contract.card_types import LayerGroup
@@ -124,11 +124,11 @@ def cache_of(
     groups = [group for group in groups_of(card) if group.layers]
     block = _aligned({group.kind for group in groups}, block)
     states = _states(card, {group.kind for group in groups})
-    rows = _unified([replace(_rows(group, tensor, element, block), states=states) for group in groups])
+    rows = _unified([_rows(group, tensor, (element, states), block) for group in groups])
     if not rows:
         return Cache((), 0, in_flight, 0)
     size = _group_size(rows)
-    rows = [replace(row, groups=-(-row.layers // size)) for row in rows]
+    rows = [_with_groups(row, -(-row.layers // size)) for row in rows]
     own = -(-size * share[0] // max(share[1], 1))
     token = sum(row.layers * row.page / row.block for row in rows if row.kind in ATTENTION)
     return Cache(tuple(rows), own * rows[0].page, in_flight, round(token * share[0] / max(share[1], 1)))
@@ -155,10 +155,11 @@ def _states(card: ModelCard, kinds: set[str]) -> int:
     return STATE_BLOCKS + (CHECKPOINT_BLOCKS if second else 0)
 
 
-def _rows(group: LayerGroup, tensor: int, element: int, block: int) -> Rows:
+def _rows(group: LayerGroup, tensor: int, sizes: tuple[int, int], block: int) -> Rows:
+    element, states = sizes
     if group.kind in STATES:
         state = group.conv_state * CONVOLUTION_BYTES + group.recurrent_state * RECURRENT_BYTES
-        return Rows(group.kind, group.layers, -(-state // tensor), block, 0)
+        return Rows(group.kind, group.layers, -(-state // tensor), block, 0, states)
     if group.kind == "mla":  # the latent is one for all heads, so every GPU keeps all of it
         return Rows("mla", group.layers, group.head_dim * element * block, block, 0)
     heads = max(group.kv_heads // tensor, 1)
@@ -175,7 +176,11 @@ def _unified(rows: list[Rows]) -> list[Rows]:
 
 def _with_page(row: Rows, page: int) -> Rows:
     ratio = page // row.page if row.kind in ATTENTION and row.page and page % row.page == 0 else 1
-    return replace(row, page=page, block=row.block * ratio)
+    return Rows(row.kind, row.layers, page, row.block * ratio, row.window, row.states)
+
+
+def _with_groups(row: Rows, groups: int) -> Rows:
+    return Rows(row.kind, row.layers, row.page, row.block, row.window, row.states, groups)
 
 
 def _group_size(rows: list[Rows]) -> int:
