@@ -122,8 +122,9 @@ def cache_of(
     """
     element, in_flight = sizes
     groups = [group for group in groups_of(card) if group.layers]
-    block = _aligned({group.kind for group in groups}, block)
-    states = _states(card, {group.kind for group in groups})
+    kinds = {group.kind for group in groups}
+    block = _aligned(kinds, block)
+    states = _states(card, kinds)
     rows = _unified([_rows(group, tensor, (element, states), block) for group in groups])
     if not rows:
         return Cache((), 0, in_flight, 0)
