@@ -74,7 +74,7 @@ class Finisher:
         self._queue: SimpleQueue[Arrival | Hashed | Complete | None] = SimpleQueue()
         self._waiting: list[Arrival] = []
         self._waiting_bytes = 0
-        self._progress = threading.Event()
+        self._progress = threading.Condition()
         self._stopped = threading.Event()
         self._hashers = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="hash")
         self._thread = threading.Thread(target=self._run, name="finisher", daemon=True)
@@ -93,10 +93,10 @@ class Finisher:
         work.open()
         self._queue.put(Complete(work))
 
-    def wait(self, seconds: float) -> None:
-        """Wait until a file is finished, but no longer than this."""
-        if self._progress.wait(seconds):
-            self._progress.clear()
+    def wait_for(self, count: int, seconds: float) -> None:
+        """Wait until so many files are finished, but no longer than this."""
+        with self._progress:
+            self._progress.wait_for(lambda: len(self.finished) >= count, seconds)
 
     def close(self, seconds: float) -> None:
         """Write down what has arrived and end; give up waiting after so many seconds."""
@@ -186,8 +186,10 @@ class Finisher:
         if work.key is not None:
             stamp = stamp_of(path) or ""
             self._journal.append([FileRecord(work.key, stamp, work.whole_crc, work.sha256, work.vouched)])
-        self.finished.append(work)
-        self._progress.set()
+        with self._progress:
+            self.finished.append(work)
+            if self._queue.empty():
+                self._progress.notify_all()
 
 
 def whole_faults(work: FileWork) -> tuple[str, ...]:

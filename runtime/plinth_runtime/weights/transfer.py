@@ -74,7 +74,7 @@ class _Transfer:
             self._board.tick()
             self._board.counters.files_done = before + len(self.finisher.finished)
             self._transport.watch(self._board.counters)
-            self.finisher.wait(TICK_SECONDS)
+            self.finisher.wait_for(len(self._works), TICK_SECONDS)
         self._board.tick()
         self._board.counters.files_done = before + len(self.finisher.finished)
         self._transport.watch(self._board.counters)
