@@ -122,7 +122,7 @@ def cache_of(
     """
     element, in_flight = sizes
     groups = [group for group in groups_of(card) if group.layers]
-    kinds = {group.kind for group in groups}
+    kinds: set[str] = {group.kind for group in groups}
     block = _aligned(kinds, block)
     states = _states(card, kinds)
     rows = _unified([_rows(group, tensor, (element, states), block) for group in groups])
