@@ -19,7 +19,7 @@ from pulumi_plinth.deployment.spec import OWNED_ARGUMENTS, DeploymentSpec
 from pulumi_plinth.engines.environments import check_stack
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Layout, Reason
-from pulumi_plinth.fit.memory import MemoryPlan, engine_memory
+from pulumi_plinth.fit.memory import HostServing, MemoryPlan, engine_memory
 from pulumi_plinth.model.names import served_name
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import GIB, human_bytes, human_gib
@@ -95,12 +95,14 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
         return None
     served = Served(case.spec.model, case.declared, card, case.spec.engine)
     faults.extend(engine_faults(case.path, served, checked))
-    memory = engine_memory(card, case.spec.kv_cache_memory)
+    length = case.spec.max_model_len or case.declared.max_tokens or card.max_context
+    serving = HostServing(length, case.spec.max_num_seqs, case.spec.dtype)
+    memory = engine_memory(card, case.spec.kv_cache_memory, serving)
     startup = case.spec.startup_timeout or round(STARTUP_BASE_SECONDS + card.weight_bytes / STARTUP_BYTES_PER_SECOND)
     decided = Decisions(
         served_name=served_name(case.spec.model, case.declared),
         engine_python=python or Path("python"),
-        max_model_len=case.spec.max_model_len or case.declared.max_tokens or card.max_context,
+        max_model_len=length,
         startup_timeout_seconds=startup,
         chat_template=case.chat_template,
     )
