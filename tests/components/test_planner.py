@@ -42,6 +42,9 @@ def test_the_plan_says_what_is_launched_and_why(document, facts):
     assert plan.launch.api.keys_file == "/srv/.plinth/run/local/chat/keys"
     assert plan.memory.kv_bytes_per_token == 23_040
     assert plan.memory.kv_tokens == 364 * 128
+    document["deployments"]["chat"]["dtype"] = "float32"
+    (wide,) = planned(document, facts).deployments
+    assert wide.memory.kv_tokens == 182 * 128
     reasons = {reason.subject: reason.text for reason in plan.reasons}
     assert "2 x 30 layers x 3 kv heads x 64 x 2 B = 23040 B a token" in reasons["memory: kv cache"]
     assert "0.25 GiB: 134,515,008 parameters" in reasons["memory: weights"]
