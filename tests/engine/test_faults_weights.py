@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,9 @@ def read_only_disk(full_disk):
     return full_disk
 
 
-CACHES = ("HOME", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT", "VLLM_CONFIG_ROOT", "TORCHINDUCTOR_CACHE_DIR", "HF_HOME")
+CACHES = ("HOME", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT", "VLLM_CONFIG_ROOT", "HF_HOME")
+INDUCTOR = "TORCHINDUCTOR_CACHE_DIR"
+"""The one folder that torch makes while it is imported, and ends if it cannot."""
 
 
 @pytest.mark.exhaustive
@@ -133,12 +136,27 @@ CACHES = ("HOME", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT", "VLLM_CONFIG_ROOT", "TORC
 def test_no_room_for_caches(start, request, record_property, disk):
     """Caches are a convenience: without room for one byte of them the server becomes ready and answers."""
     place = request.getfixturevalue(disk)
+    folders = CACHES if disk == "read_only_disk" else (*CACHES, INDUCTOR)
     with pytest.raises(OSError, match=r"No space|Read-only"):
         (place / "probe").write_bytes(bytes(1 << 16))
-    server = start({"engine": {"environment": {name: str(place / name.lower()) for name in CACHES}}})
+    server = start({"engine": {"environment": {name: str(place / name.lower()) for name in folders}}})
     status = server.wait_ready()
     record_property("ready after", f"{status['readyAfterSeconds']:.1f} s")
     assert status["restarts"] == 0
     assert server.call("/v1/completions", PROMPT | {"max_tokens": 8})[0] == 200
     code, _ = server.stop()
     assert code == 0
+
+
+@pytest.mark.exhaustive
+def test_a_folder_that_torch_cannot_make(start, read_only_disk, record_property):
+    """An engine that cannot even be imported without a folder names it, is not tried again, and says what to set."""
+    server = start({"engine": {"environment": {INDUCTOR: str(read_only_disk / "inductor")}}})
+    begun = time.monotonic()
+    assert server.process.wait(150) == 10
+    end = json.loads(server.run_dir.termination.read_text())
+    record_property("told after", f"{time.monotonic() - begun:.0f} s: {end['message']}")
+    assert end["cause"] == "bad-config"
+    assert f"Read-only file system: '{read_only_disk}/inductor'" in end["message"]
+    assert INDUCTOR in end["advice"]
+    assert server.run_dir.log.read_text().count("phase starting") == 1
