@@ -58,6 +58,14 @@ SIGNS: tuple[tuple[Cause, re.Pattern[str], str | None], ...] = (
         ),
         None,
     ),
+    (
+        Cause.BAD_CONFIG,
+        re.compile(r"\b(OSError|PermissionError): \[Errno (13|30)\] "),
+        (
+            "The engine must be able to write its caches: make HOME, TMPDIR, VLLM_CACHE_ROOT and "
+            "TORCHINDUCTOR_CACHE_DIR folders that its user may write to."
+        ),
+    ),
 )
 """Searched in this order, in the last lines only: (cause, what betrays it, better advice than the class has)."""
 
