@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
+import resource
 import time
+from pathlib import Path
 
 import pytest
 from fakes.object_server import FOREVER, Fault, ObjectServer
@@ -15,6 +18,9 @@ from plinth_runtime.errors import (
     SourceRefusedError,
     SourceUnavailableError,
 )
+from plinth_runtime.weights.board import Patience
+from plinth_runtime.weights.publish import PublishOptions, publish
+from plinth_runtime.weights.sources.opening import open_store
 
 SURVIVED = {
     "behaviour 4: a body that ends early": [Fault("short", SHARD, times=3, at=1000)],
@@ -75,21 +81,21 @@ def test_behaviour_5_wrong_answers_are_refused(origin, get, tmp_path, kind):
 
 def test_behaviour_6_an_object_that_is_overwritten(bare_origin, get, weights):
     """An object overwritten while it is fetched starts anew: the result is one version, never a mixture."""
-    (weights / "data.txt").write_bytes(noise(40 << 20, 7))
+    (weights / "data.txt").write_bytes(noise(17 << 20, 7))
     bare_origin.faults = [Fault("overwrite", "data.txt", after=1)]
-    result = get(bare_origin.address)
+    result = get(bare_origin.address, patience=Patience(first_backoff=0.01))
     assert (result.folder / "data.txt").read_bytes() == (weights / "data.txt").read_bytes()
     assert any(row.status == 412 for row in bare_origin.requests)
 
 
 def test_behaviour_6_an_object_that_never_stands_still(bare_origin, get, weights):
     """An object that changes again and again ends the fetch with both versions named."""
-    (weights / "data.txt").write_bytes(noise(40 << 20, 7))
+    (weights / "data.txt").write_bytes(noise(17 << 20, 7))
     bare_origin.faults = [Fault("overwrite", "data.txt", times=FOREVER, after=1)]
     with pytest.raises(
         SourceUnavailableError, match=r'changed while it was fetched: version "\w+", now "\w+" \(3 times'
     ):
-        get(bare_origin.address)
+        get(bare_origin.address, patience=Patience(first_backoff=0.01))
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404])
@@ -271,8 +277,6 @@ def test_a_damaged_folder_is_mended(origin, get, weights):
 
 def test_silent_rot_is_found_by_looking_again(origin, get, weights):
     """Damage that changed no time stamp is found and mended when everything is to be read again."""
-    import os
-
     folder = get(origin.address).folder
     state = (folder / SHARD).stat()
     flip(folder / SHARD, 5)
@@ -282,9 +286,6 @@ def test_silent_rot_is_found_by_looking_again(origin, get, weights):
 
 def test_a_new_version_replaces_the_old(origin, get, published, weights, tmp_path):
     """A model published anew is fetched anew where it differs; files that it no longer has are removed."""
-    from plinth_runtime.weights.publish import PublishOptions, publish
-    from plinth_runtime.weights.sources.opening import open_store
-
     (weights / "old.txt").write_text("old")
     publish(weights, open_store(str(published)), PublishOptions(part_size=PART), lambda _: None)
     folder = get(origin.address).folder
@@ -306,3 +307,21 @@ def test_many_small_files(tmp_path, get):
         (root / f"{number}.txt").write_bytes(noise(1 + number % 4096, number))
     with ObjectServer(root, listing=True) as server:
         assert contents(get(server.address).folder) == contents(root)
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_few_files_are_open_at_once(tmp_path, get, manifest):
+    """A thousand files are fetched by a process that may open two hundred."""
+    root = tmp_path / "many"
+    root.mkdir()
+    for number in range(1000):
+        (root / f"{number}.txt").write_bytes(b"%d" % number)
+    if manifest:
+        publish(root, open_store(str(root)), PublishOptions(), lambda _: None)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 200, before[1]))
+    try:
+        assert contents(get(str(root)).folder) == contents(root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -24,6 +24,10 @@ from plinth_runtime.weights.work import FileWork
 BATCH_BYTES = 64 << 20
 """What a killed fetch may have to fetch again, besides the parts under way."""
 
+MAX_ARRIVALS = 128
+"""Parts that wait to be looked at; a slow disk holds up the streams, not the number of open files."""
+
+ROOM_SECONDS = 0.5
 HASH_THREADS = 2
 MAX_ROUNDS = 2
 """A file that is wrong as a whole, with no part to blame, is fetched once more."""
@@ -76,6 +80,7 @@ class Finisher:
         self._waiting_bytes = 0
         self._progress = threading.Condition()
         self._stopped = threading.Event()
+        self._room = threading.Semaphore(MAX_ARRIVALS)
         self._hashers = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="hash")
         self._thread = threading.Thread(target=self._run, name="finisher", daemon=True)
         self.finished: list[FileWork] = []
@@ -85,12 +90,16 @@ class Finisher:
         self._thread.start()
 
     def arrived(self, arrival: Arrival) -> None:
-        """Take a part. Any thread may call."""
+        """Take a part. Any thread may call; it waits while too many others do, since each keeps a file open."""
+        while not self._room.acquire(timeout=ROOM_SECONDS):
+            if self._stopped.is_set() or not self._thread.is_alive():
+                return
         self._queue.put(arrival)
 
     def take_complete(self, work: FileWork) -> None:
         """Take a file that has no parts to wait for: an empty one, or one whose parts arrived before."""
         work.open()
+        work.close()
         self._queue.put(Complete(work))
 
     def wait_for(self, count: int, seconds: float) -> None:
@@ -125,6 +134,8 @@ class Finisher:
         for work in complete:
             self._check(work)
         for item in items:
+            if isinstance(item, Arrival):
+                self._room.release()
             if isinstance(item, Hashed):
                 item.work.sha256, item.work.md5_agrees = item.sha256, item.md5
                 self._judge(item.work)
@@ -152,6 +163,7 @@ class Finisher:
     def _check(self, work: FileWork) -> None:
         """Check a complete file: at once if its parts say all, after a pass over it if a digest is wanted."""
         if work.wants_sha256:
+            work.close()
             future = self._hashers.submit(_hash, work, self._stopped)
             future.add_done_callback(self._hashed)
         else:
