@@ -119,7 +119,7 @@ def _line(record: Record) -> bytes:
 def _records(text: bytes) -> Iterator[Record]:
     for line in text.splitlines(keepends=True):
         body = line[CHECK_DIGITS + 1 : -1]
-        if not line.endswith(b"\n") or line[:CHECK_DIGITS] != b"%08x" % crc32(body):
+        if line != b"%08x %s\n" % (crc32(body), body):
             return
         kind, *row = json.loads(body)
         yield PartRecord(*row) if kind == "part" else FileRecord(*row)
