@@ -107,16 +107,23 @@ def test_locks_are_those_of_the_tests(project_root, name):
 
 
 def test_the_runtime_lock_has_all_that_the_runtime_needs(project_root):
-    """No dependency of the distribution, extras included, is missing from the lock."""
+    """No dependency of the distribution is missing from the lock, nor a library of a store that the tests ran with."""
     import tomllib
 
     declared = tomllib.loads((project_root / "runtime/pyproject.toml").read_text())
     extras = declared["project"]["optional-dependencies"].values()
-    wanted = [*declared["project"]["dependencies"], *(word for extra in extras for word in extra)]
+    own, stores = declared["project"]["dependencies"], [word for extra in extras for word in extra]
+    tested = dict(PIN.findall((project_root / "requirements.lock").read_text()))
     pinned = dict(PIN.findall((project_root / "runtime/docker/runtime.lock").read_text()))
-    assert {re.split(r"[><=\[]", word)[0] for word in wanted} <= set(pinned)
+    assert {name_of(word) for word in own} <= set(pinned)
+    assert {name_of(word) for word in stores} & set(tested) == {name_of(word) for word in stores} & set(pinned)
     build = dict(PIN.findall((project_root / "runtime/docker/build.lock").read_text()))
     assert declared["build-system"]["requires"] == [f"hatchling=={build['hatchling']}"]
+
+
+def name_of(requirement):
+    """A requirement's distribution."""
+    return re.split(r"[><=\[]", requirement)[0]
 
 
 ARGUMENTS = {
