@@ -12,7 +12,7 @@ from plinth_runtime.weights.names import is_bookkeeping, name_faults
 from plinth_runtime.weights.parts import PART_BYTES, partial_key, plan_parts
 from plinth_runtime.weights.sources import Checksums, RemoteObject
 from plinth_runtime.weights.structure import structure_faults
-from plinth_runtime.weights.window import StreamState, Window, adapt, streams_to_cut
+from plinth_runtime.weights.window import StreamState, Window, adapt, first_window, streams_to_cut
 
 
 @given(st.binary(max_size=3000), st.lists(st.integers(1, 400), max_size=12), st.randoms(use_true_random=False))
@@ -77,6 +77,12 @@ def test_behaviour_17_the_window_grows_halves_and_recovers():
     assert adapt(halved, 10.0, throttled=False, full=True).streams == 20
     assert adapt(Window(streams=1), 0.0, throttled=True, full=True).streams == 1
     assert adapt(Window(streams=127), 9.0, throttled=False, full=True).streams == 128
+
+
+@pytest.mark.parametrize(("processors", "streams"), [(1, 4), (2, 8), (4, 16), (64, 16)])
+def test_the_first_window(processors, streams):
+    """A fetch starts with 16 streams, or four for each processor where there are few."""
+    assert first_window(processors).streams == streams
 
 
 def test_streams_that_stand_still_are_cut():

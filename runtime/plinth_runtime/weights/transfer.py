@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from plinth_runtime.weights.finisher import Arrival, Finisher, Place
 from plinth_runtime.weights.journal import Journal
 from plinth_runtime.weights.reader import Buffer, pull
 from plinth_runtime.weights.sources import Session, Source
+from plinth_runtime.weights.window import first_window
 from plinth_runtime.weights.work import Counters, FileWork, Job, Watch
 
 TICK_SECONDS = 0.1
@@ -59,6 +61,7 @@ class _Transfer:
         self._transport = transport
         self._board = Board(jobs, transport.patience)
         self._board.counters = counters
+        self._board.window = first_window(os.cpu_count() or 1)
         self._threads: list[threading.Thread] = []
         self.finisher = Finisher(transport.journal, transport.place, self._board.again, self._board.stop)
 

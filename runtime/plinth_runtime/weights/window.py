@@ -20,6 +20,10 @@ SLOW_SECONDS = 2.0
 """A part is never called slow before this, whatever the others do."""
 
 
+STREAMS_PER_PROCESSOR = 4
+"""Where the processor is the limit, more streams only cost: 0.52 CPU seconds per GB with 8 on two, 0.59 with 16."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The number of streams allowed, and the rate in bytes per second that the last step was measured against."""
@@ -27,6 +31,11 @@ class Window:
     streams: int = START_STREAMS
     most: int = MAX_STREAMS
     rate: float = 0.0
+
+
+def first_window(processors: int) -> Window:
+    """Give the window to start with: 16 streams, fewer on a machine of few processors. The next steps are the same."""
+    return Window(min(START_STREAMS, STREAMS_PER_PROCESSOR * processors))
 
 
 def adapt(window: Window, rate: float, *, throttled: bool, full: bool) -> Window:
