@@ -163,5 +163,5 @@ def test_words_of_the_engine(world, module, words):
     """What the pinned engine says where memory is short, on processors that are not here too, is known by its words."""
     (folder,) = world.python.parent.parent.glob("lib/python3*/site-packages/vllm")
     assert words in (folder / module).read_text()
-    line = f"(EngineCore pid=7) ERROR 01-01 00:00:00 [core.py:1] ValueError: Free memory (1.0/8.0 GiB) {words} memory (0.9)."
+    line = f"(EngineCore pid=7) ERROR [core.py:1] ValueError: Free memory (1.0/8.0 GiB) {words} memory (0.9)."
     assert explain(Exit(code=1), Circumstances((line,))).cause == "out-of-memory"
