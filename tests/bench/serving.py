@@ -227,7 +227,8 @@ def judge(found: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Start both, measure, judge."""
+    """Start both, measure, judge. Whoever ends the benchmark early ends its servers."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as folder:
         world = make_world(ROOT, lambda name: Path(tempfile.mkdtemp(prefix=name, dir=folder)))
         try:
