@@ -66,7 +66,7 @@ def fetch(folder: Path, progress: str, as_json: bool, **wanted: Any) -> None:
 
 
 def _fetch(folder: Path, wanted: dict[str, Any], watch: Watch) -> Any:
-    from plinth_runtime.weights.cache import Cache, model_name
+    from plinth_runtime.weights.cache import Cache, is_snapshot, model_name
     from plinth_runtime.weights.cache_shelf import CacheShelf
     from plinth_runtime.weights.fetch import FetchOptions, fetch
     from plinth_runtime.weights.offer import Wishes
@@ -78,6 +78,8 @@ def _fetch(folder: Path, wanted: dict[str, Any], watch: Watch) -> Any:
     options = FetchOptions(wishes, How(wanted["recheck"], wanted["page_cache"]))
     source = open_source(wanted["uri"])
     if wanted["cache"] is None:
+        if is_snapshot(folder):
+            raise click.BadParameter(f"{folder} is a model of a cache: give its --cache, or write another name")
         return fetch(source, FolderShelf(folder.absolute()), options, watch)
     if folder.is_dir() and not folder.is_symlink():
         raise click.BadParameter(f"{folder} is a folder; with --cache it becomes a link: write another name")

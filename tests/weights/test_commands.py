@@ -111,6 +111,8 @@ def test_fetch_through_a_cache(run, origin, tmp_path, weights):
     assert run("verify", tmp_path / "one")[0] == 0
     result = CliRunner().invoke(cli, [*map(str, arguments), str(weights)])
     assert (result.exit_code, "write another name" in result.output) == (2, True)
+    result = CliRunner().invoke(cli, ["fetch", origin.address, "--to", str(tmp_path / "one")])
+    assert (result.exit_code, "is a model of a cache" in result.output) == (2, True)
 
 
 def test_progress_lines(origin, tmp_path):

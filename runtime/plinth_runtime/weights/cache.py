@@ -141,6 +141,12 @@ class Cache:
         return self.refs / snapshot.parent.name / snapshot.name
 
 
+def is_snapshot(folder: Path) -> bool:
+    """Tell whether a folder, or what it links to, is a snapshot of some cache, which nobody may change."""
+    parents = folder.resolve().parents
+    return len(parents) > 2 and parents[1].name == "snapshots" and (parents[2] / "blobs").is_dir()  # noqa: PLR2004
+
+
 def model_name(address: str) -> str:
     """Make a folder's name of an address: readable, and different for different addresses."""
     digest = hashlib.sha256(address.encode()).hexdigest()[:NAME_DIGITS]
