@@ -1,6 +1,5 @@
 """Every field of a deployment on GPUs has its say, and nothing else has: order, rounding."""
 
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
