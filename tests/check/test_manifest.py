@@ -60,7 +60,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "owner", "refused", "warned"), CASES, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("name", "owner", "refused", "warned"), CASES, ids=[f"{case[0]}-{case[1]}" for case in CASES])
 def test_whole_files(name, owner, refused, warned):
     """Exactly the rules that must speak do, with the severity they should have."""
     subject = subjects(name)[owner]

@@ -5,6 +5,7 @@ names the faults, separated by commas; FAKE_DIR is where it may leave notes. Sta
 """
 
 import http.server
+import json
 import multiprocessing
 import os
 import signal
@@ -37,6 +38,7 @@ def option(name):
 
 BEGAN = time.monotonic()
 ANSWERED = [0]
+STREAMS = set()
 
 
 def metrics():
@@ -74,12 +76,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.path == "/metrics":
             self.wfile.write(metrics().encode())
+        if self.path == "/plinth/open":
+            self.wfile.write(json.dumps({"open": len(STREAMS)}).encode())
         if self.path == "/stream":
+            STREAMS.add(self)
             for number in range(10):
                 self.wfile.write(f"data: {number}\n\n".encode())
                 self.wfile.flush()
                 time.sleep(0.1)
             self.wfile.write(b"data: [DONE]\n\n")
+            STREAMS.discard(self)
 
     def log_message(self, *_):
         """Say nothing."""

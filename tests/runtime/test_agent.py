@@ -100,14 +100,29 @@ def test_second_signal_hastens(start_agent, launch_document, engine_processes):
 
 
 def test_hard_end(start_agent, launch_document, engine_processes):
-    """An engine that does not end is killed at shutdown timeout plus kill-after."""
-    launch_document["lifecycle"] |= {"shutdownTimeoutSeconds": 0.5, "killAfterSeconds": 0.5}
+    """An engine that has nothing open and does not hear SIGTERM is killed when it had its time."""
+    launch_document["lifecycle"] |= {"shutdownTimeoutSeconds": 30, "killAfterSeconds": 1}
     agent = start_agent("ignore-term", "children")
     agent.wait_phase("ready")
     begun = time.monotonic()
     agent.send()
     assert agent.wait() == 0
     assert 1.0 <= time.monotonic() - begun < STOPPED_SECONDS
+    assert not engine_processes()
+
+
+def test_work_that_takes_too_long_is_cut_off(start_agent, launch_document, engine_processes):
+    """A stream that is open at the shutdown timeout ends without its end: nobody takes it for complete."""
+    launch_document["lifecycle"] |= {"shutdownTimeoutSeconds": 0.3, "killAfterSeconds": 30}
+    agent = start_agent()
+    agent.wait_phase("ready")
+    begun = time.monotonic()
+    with urllib.request.urlopen(f"http://127.0.0.1:{agent.launch.api.port}/stream", timeout=10) as stream:
+        stream.readline()
+        agent.send()
+        assert b"[DONE]" not in stream.read()
+    assert agent.wait() == 0
+    assert time.monotonic() - begun < STOPPED_SECONDS
     assert not engine_processes()
 
 

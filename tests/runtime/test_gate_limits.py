@@ -104,6 +104,22 @@ def test_open_requests_are_bounded():
     assert last == 200
 
 
+def test_the_agent_learns_how_many_are_open(tmp_path):
+    """A request counts from the moment it is let in, before the engine has heard of it."""
+    (tmp_path / "hash").write_text(hashlib.sha256(b"secret").hexdigest())
+    asked = http("/plinth/open", "GET", [(b"x-plinth-agent", b"secret")])
+
+    async def story():
+        app = make(PLINTH_AGENT_FILE=str(tmp_path / "hash"))
+        slow = asyncio.ensure_future(exchange(app, http(PATH), [b"a", 0.05, b"b"]))
+        await asyncio.sleep(0)
+        counts = [(await exchange(app, asked)).json["open"]]
+        await slow
+        return [*counts, (await exchange(app, asked)).json["open"]]
+
+    assert asyncio.run(story()) == [1, 0]
+
+
 def test_a_failing_engine_frees_the_place():
     """An exception behind the gate passes through and leaves no place taken."""
 

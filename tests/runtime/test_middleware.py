@@ -135,6 +135,8 @@ def test_draining(ask):
         ("/plinth/probe/v1/embeddings", b"secret", 200),
         ("/plinth/probe/v1/score", b"secret", 200),
         ("/health", b"secret", 200),
+        ("/plinth/open", b"secret", 200),
+        ("/plinth/open", b"wrong", 404),
         ("/v1/load_lora_adapter", b"secret", 200),
         ("/metrics", b"wrong", 404),
         ("/metrics", b"", 404),

@@ -66,7 +66,15 @@ def test_every_phase_can_be_stopped(phase):
     """SIGTERM means something everywhere: an end, or signals to the engine and a bound on their effect."""
     to = step(phase, Event.STOP)
     bounded = {Action.ARM_GRACE, Action.ARM_DRAIN} & set(to.actions)
-    assert to.phase in ENDS or (bounded and {Action.TERMINATE, Action.KILL} & set(to.actions))
+    assert to.phase in ENDS or (bounded and {Action.TERMINATE, Action.KILL, Action.AWAIT_QUIET} & set(to.actions))
+
+
+def test_a_ready_engine_is_not_told_to_end_before_it_is_quiet():
+    """What is let in already is waited for, then SIGTERM, then an end by force: each step has its limit."""
+    stop = step(Phase.READY, Event.STOP).actions
+    assert Action.TERMINATE not in stop
+    assert stop.index(Action.REFUSE_NEW) < stop.index(Action.AWAIT_QUIET)
+    assert step(Phase.DRAINING, Event.QUIET).actions == (Action.TERMINATE, Action.ARM_END)
 
 
 def test_every_end_finishes_and_only_ends_do():
@@ -79,7 +87,7 @@ def test_every_signal_is_bounded():
     """Whatever asks an engine to end arms a timer that asks again, harder."""
     for to in TABLE.values():
         if {Action.TERMINATE, Action.KILL} & set(to.actions):
-            assert {Action.ARM_GRACE, Action.ARM_DRAIN} & set(to.actions)
+            assert {Action.ARM_GRACE, Action.ARM_END} & set(to.actions)
 
 
 def test_every_timer_is_heard_where_it_may_fire():

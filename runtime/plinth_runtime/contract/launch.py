@@ -101,8 +101,12 @@ class LaunchLifecycle(Document):
     """Time limits and restart policy. Every wait has its bound here."""
 
     startup_timeout_seconds: float = Field(default=600, gt=0, description="From start of the engine to ready.")
-    shutdown_timeout_seconds: float = Field(default=30, ge=0, description="Open requests may finish for this long.")
-    kill_after_seconds: float = Field(default=10, gt=0, description="After the shutdown timeout: then SIGKILL.")
+    shutdown_timeout_seconds: float = Field(
+        default=30, ge=0, description="Open requests may finish for this long, then SIGKILL."
+    )
+    kill_after_seconds: float = Field(
+        default=10, gt=0, description="From SIGTERM, sent when nothing is open, to SIGKILL."
+    )
     max_restarts: int = Field(default=3, ge=0, description="Engine deaths within the window before giving up.")
     restart_window_seconds: float = Field(default=600, gt=0)
     restart_backoff_seconds: float = Field(default=1, gt=0, description="Wait before the first restart; it doubles.")

@@ -15,7 +15,7 @@ from queue import Empty
 from threading import Event as Flag
 from threading import Thread
 
-from plinth_runtime.contract.launch import LaunchConfig
+from plinth_runtime.contract.launch import LaunchConfig, LaunchLifecycle
 from plinth_runtime.contract.rundir import RunDir
 from plinth_runtime.contract.status import Phase, StartRecord, Termination
 from plinth_runtime.errors import FAULT_OF, InternalError, RuntimeFault
@@ -23,6 +23,7 @@ from plinth_runtime.serving import files, inbox
 from plinth_runtime.serving.board import Board
 from plinth_runtime.serving.command import EngineCommand
 from plinth_runtime.serving.deaths import Circumstances, explain
+from plinth_runtime.serving.drain import QuietWatch
 from plinth_runtime.serving.engine_http import Target
 from plinth_runtime.serving.inbox import Inbox
 from plinth_runtime.serving.leftovers import note_engine
@@ -83,6 +84,7 @@ class Engine:
     oom_kills_before: int
     target: Target | None = None
     prober: Prober | None = None
+    quiet: QuietWatch | None = None
     was_ready: bool = False
     overdue: bool = False
     hung: str = ""
@@ -176,6 +178,8 @@ class Agent:
                 self.board.advance(sighting.percent, sighting.share)
             case inbox.EngineProbed(generation, event, why) if generation == self.generation:
                 self._on_opinion(event, why)
+            case inbox.EngineQuiet(generation) if generation == self.generation:
+                self._happen(Event.QUIET)
             case inbox.EngineEnded(generation) if generation == self.generation:
                 self._on_engine_end(news)
 
@@ -197,8 +201,7 @@ class Agent:
         engine, self.engine = self.engine, None
         if engine is None:
             return
-        if engine.prober is not None:
-            engine.prober.stop()
+        self._stop_watching(engine)
         self.timers.pop(Event.KILL_DUE, None)
         self.timers.pop(Event.STARTUP_OVERDUE, None)
         self.board.engine_pid = None
@@ -233,27 +236,32 @@ class Agent:
         self.work.log.say(f"phase {phase} after {self.board.clock() - self.board.started_at:.1f} s")
 
     def _perform(self, action: Action) -> None:
-        limits = self.work.launch.lifecycle
         match action:
             case Action.SPAWN:
                 self._spawn()
-            case Action.ARM_STARTUP:
-                self._arm(Event.STARTUP_OVERDUE, limits.startup_timeout_seconds)
-            case Action.ARM_GRACE:
-                self._arm(Event.KILL_DUE, LOAD_GRACE_SECONDS)
-            case Action.ARM_DRAIN:
-                self._arm(Event.KILL_DUE, limits.shutdown_timeout_seconds + limits.kill_after_seconds)
+            case Action.ARM_STARTUP | Action.ARM_GRACE | Action.ARM_DRAIN | Action.ARM_END:
+                self._arm(*timer_of(action, self.work.launch.lifecycle))
             case Action.SHOW | Action.HIDE:
                 self._show(visible=action is Action.SHOW)
             case Action.REFUSE_NEW:
                 files.write_whole(self.work.run_dir.draining, "")
+            case Action.AWAIT_QUIET if self.engine is not None and self.engine.target is not None:
+                self._stop_watching(self.engine)
+                quiet = inbox.EngineQuiet(self.generation)
+                self.engine.quiet = QuietWatch(self.engine.target, lambda: self.work.inbox.put(quiet))
             case Action.TERMINATE | Action.KILL if self.engine is not None:
-                if self.engine.prober is not None:
-                    self.engine.prober.stop()  # an opinion of an engine that is to end would bring it back on stage
+                self._stop_watching(self.engine)
                 process = self.engine.process
                 (process.terminate if action is Action.TERMINATE else process.kill)()
-            case Action.TERMINATE | Action.KILL | Action.FINISH | Action.ARM_BACKOFF:
+            case Action.AWAIT_QUIET | Action.TERMINATE | Action.KILL | Action.FINISH | Action.ARM_BACKOFF:
                 pass  # no engine to end; the loop ends by itself; the verdict armed the backoff
+
+    @staticmethod
+    def _stop_watching(engine: Engine) -> None:
+        """Hear no more of an engine that is to end: an opinion of it would bring it back on stage."""
+        for watch in (engine.prober, engine.quiet):
+            if watch is not None:
+                watch.stop()
 
     def _show(self, *, visible: bool) -> None:
         self.timers.pop(Event.STARTUP_OVERDUE, None)
@@ -358,6 +366,16 @@ class Agent:
         files.clear_sockets(self.work.run_dir)
         if self.board.phase is Phase.FAILED and self.end is not None:
             files.write_whole(self.work.run_dir.termination, self.end.model_dump_json(indent=2))
+
+
+def timer_of(action: Action, limits: LaunchLifecycle) -> tuple[Event, float]:
+    """Say what happens, and in how many seconds, when a timer is armed."""
+    return {
+        Action.ARM_STARTUP: (Event.STARTUP_OVERDUE, limits.startup_timeout_seconds),
+        Action.ARM_GRACE: (Event.KILL_DUE, LOAD_GRACE_SECONDS),
+        Action.ARM_DRAIN: (Event.KILL_DUE, limits.shutdown_timeout_seconds),
+        Action.ARM_END: (Event.KILL_DUE, limits.kill_after_seconds),
+    }[action]
 
 
 def termination_of(fault: RuntimeFault) -> Termination:

@@ -22,8 +22,9 @@ MIDDLEWARE = "plinth_middleware.PlinthMiddleware"
 SOCKETS = "ipc"
 """`RunDir.sockets` from the engine's working directory: a socket's path may have 107 bytes, so it is relative."""
 
+OPEN_PATH = "/plinth/open"
 PROBE_PATHS = tuple(f"/plinth/probe/v1/{name}" for name in ("completions", "embeddings", "score"))
-QUIET_PATHS = ",".join(("/health", "/healthz", "/metrics", *PROBE_PATHS))
+QUIET_PATHS = ",".join(("/health", "/healthz", "/metrics", OPEN_PATH, *PROBE_PATHS))
 """Asked for every few seconds: not worth a line in the log."""
 
 FINGERPRINT_DIGITS = 16

@@ -83,6 +83,13 @@ class EngineProbed:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineQuiet:
+    """No request is open in an engine that takes no new ones."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineEnded:
     """All processes of the engine are gone."""
 
@@ -90,7 +97,8 @@ class EngineEnded:
     end: Exit
 
 
-Message = StopAsked | ChildDied | Ping | Prepared | Failed | EngineStarted | EngineSighted | EngineProbed | EngineEnded
+EngineNews = EngineStarted | EngineSighted | EngineProbed | EngineQuiet | EngineEnded
+Message = StopAsked | ChildDied | Ping | Prepared | Failed | EngineNews
 """`generation` counts the engines of one agent: news of a former one is recognised as such."""
 
 Inbox = SimpleQueue[Message]

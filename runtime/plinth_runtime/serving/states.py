@@ -35,6 +35,7 @@ class Event(StrEnum):
     BACKOFF_OVER = "backoff over"
     STARTUP_OVERDUE = "startup overdue"
     STOP = "stop"
+    QUIET = "no request open"
     KILL_DUE = "kill due"
 
 
@@ -46,6 +47,8 @@ class Action(StrEnum):
     ARM_BACKOFF = "arm backoff"
     ARM_GRACE = "arm short grace"
     ARM_DRAIN = "arm drain limit"
+    ARM_END = "arm limit of the engine's own end"
+    AWAIT_QUIET = "wait for open requests"
     SHOW = "show ready"
     HIDE = "hide ready"
     REFUSE_NEW = "refuse new requests"
@@ -92,12 +95,14 @@ def _rows() -> Iterator[tuple[Phase, Event, Step]]:
     yield Phase.READY, Event.KILL_DUE, Step(Phase.READY, (Action.HIDE, Action.KILL, Action.ARM_GRACE))
     yield Phase.READY, Event.DIED_RETRY, Step(Phase.RESTARTING, (Action.HIDE, Action.ARM_BACKOFF))
     yield Phase.READY, Event.DIED_FINAL, Step(Phase.FAILED, (Action.HIDE, Action.FINISH))
-    stop_ready = (Action.HIDE, Action.REFUSE_NEW, Action.TERMINATE, Action.ARM_DRAIN)
+    # SIGTERM comes when nothing is open any more: vLLM aborts what reaches its core later, as if it were complete.
+    stop_ready = (Action.HIDE, Action.REFUSE_NEW, Action.ARM_DRAIN, Action.AWAIT_QUIET)
     yield Phase.READY, Event.STOP, Step(Phase.DRAINING, stop_ready)
 
     yield Phase.RESTARTING, Event.BACKOFF_OVER, Step(Phase.STARTING, (Action.ARM_STARTUP, Action.SPAWN))
     yield Phase.RESTARTING, Event.STOP, Step(Phase.STOPPED, (Action.FINISH,))
 
+    yield Phase.DRAINING, Event.QUIET, Step(Phase.DRAINING, (Action.TERMINATE, Action.ARM_END))
     yield Phase.DRAINING, Event.STOP, Step(Phase.DRAINING, (Action.KILL, Action.ARM_GRACE))
     yield Phase.DRAINING, Event.KILL_DUE, Step(Phase.DRAINING, (Action.KILL, Action.ARM_GRACE))
     yield Phase.DRAINING, Event.DIED_RETRY, Step(Phase.STOPPED, (Action.FINISH,))

@@ -1,4 +1,4 @@
-"""Digests of whole files: sha256, and the MD5s that older stores give. What they prove is decided elsewhere."""
+"""Digests of whole files: sha256, older stores' MD5s, git's names. What they prove is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,15 @@ def sha256_of(path: Path, stopped: threading.Event | None = None) -> str:
 
 
 def md5_agrees(path: Path, sums: Checksums) -> bool | None:
-    """Compare a file with its MD5. None: there is none, or it was made of parts whose size cannot be guessed."""
+    """Compare a file with its MD5 or git's name of it.
+
+    None: there is none, or it was made of parts whose size cannot be guessed.
+    """
+    if sums.git_sha1:
+        named = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+        for piece in _pieces(path):
+            named.update(piece)
+        return named.hexdigest() == sums.git_sha1
     if sums.md5:
         hasher = hashlib.md5(usedforsecurity=False)
         for piece in _pieces(path):

@@ -213,7 +213,8 @@ def whole_faults(work: FileWork) -> tuple[str, ...]:
     if sums.sha256 and work.sha256 and sums.sha256 != work.sha256:
         faults.append(f"expected sha256 {sums.sha256}, found {work.sha256}")
     if work.md5_agrees is False:
-        faults.append(f"expected MD5 {sums.md5}, found another one")
+        named = f"git's name {sums.git_sha1}" if sums.git_sha1 else f"MD5 {sums.md5}"
+        faults.append(f"expected {named}, found another one")
     return tuple(faults)
 
 

@@ -10,6 +10,7 @@ from fakes.s3 import FakeS3
 from weights.making import PART, contents
 
 from plinth_runtime.contract.manifest import WeightManifest
+from plinth_runtime.errors import CorruptWeightsError
 from plinth_runtime.weights.publish import PublishOptions, publish
 from plinth_runtime.weights.sources.opening import open_store
 from plinth_runtime.weights.sources.s3_account import S3Account
@@ -122,11 +123,21 @@ def test_20_same_bytes_from_every_store(origin_of_weights, get, weights, publish
 
 
 def test_the_commit_is_recorded(monkeypatch, tmp_path, weights, get):
-    """What comes from a hub without a manifest is described by one that names the commit."""
+    """What comes from a hub without a manifest is described by one that names the commit, and is verified by it."""
     with ExitStack() as stack:
         origin = Hub(stack, monkeypatch, tmp_path)
         origin.put(weights, weights)
         result = get(origin.address)
     manifest = WeightManifest.model_validate_json((result.folder / "plinth-manifest.json").read_bytes())
     assert (manifest.commit, manifest.source) == (COMMIT, "hf://acme/llama@main")
-    assert not {name for name in result.unvouched if name.endswith(".safetensors")}
+    assert (result.state, result.unvouched) == ("verified", ())
+
+
+def test_a_small_file_that_is_not_the_commits_is_noticed(monkeypatch, tmp_path, weights, get):
+    """A file that git names is checked against its name."""
+    with ExitStack() as stack:
+        origin = Hub(stack, monkeypatch, tmp_path)
+        origin.put(weights, weights)
+        monkeypatch.setattr("fakes.hub.git_id", lambda _: "0" * 40)
+        with pytest.raises(CorruptWeightsError, match=r"expected git's name 0{40}, found another one, 2 times"):
+            get(origin.address)

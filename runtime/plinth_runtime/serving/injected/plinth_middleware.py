@@ -53,6 +53,9 @@ QUEUE_RETRY_SECONDS = 1
 LISTED_PATHS, WORK_PATHS = paths_for(Use.LISTING), paths_for(Use.WORK)
 
 AGENT_HEADER = b"x-plinth-agent"
+OPEN_PATH = "/plinth/open"
+"""Answered by the gate itself: how many requests are open. The agent waits for none before it ends the engine."""
+
 PROBE_PREFIX = "/plinth/probe"
 AGENT_PATHS = {path: path for path in paths_for(Use.INSIDE)} | {
     f"{PROBE_PREFIX}{path}": path for path in ("/v1/completions", "/v1/embeddings", "/v1/score")
@@ -139,7 +142,10 @@ class PlinthMiddleware:
     async def _on_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if self._is_agent(scope):
-            await self._app({**scope, "path": AGENT_PATHS[path]}, receive, send)
+            if path == OPEN_PATH:
+                await answer(scope, send, 200, {"open": self._open})
+            else:
+                await self._app({**scope, "path": AGENT_PATHS[path]}, receive, send)
             return
         refusal = self._refuse(scope)
         if refusal is not None:
@@ -169,7 +175,7 @@ class PlinthMiddleware:
         return Refusal(413, "body_too_large", limit, ((b"connection", b"close"),))
 
     def _is_agent(self, scope: Scope) -> bool:
-        if self._agent is None or scope["path"] not in AGENT_PATHS:
+        if self._agent is None or scope["path"] not in (*AGENT_PATHS, OPEN_PATH):
             return False
         token = header(scope, AGENT_HEADER)
         return bool(token) and self._agent.accepts(token)

@@ -14,6 +14,7 @@ class Checksums:
     """What a store or a manifest says of an object's content. Absent is None or empty, never a guess.
 
     `part_crc32c` are the checksums of consecutive parts of `part_size` bytes, the last one shorter.
+    `git_sha1` is git's name of the content: SHA-1 of a header with its size, and the bytes.
     `multipart_md5` is as OCI writes it: base64 of the MD5 over the parts' MD5s, a hyphen, the number of parts.
     """
 
@@ -21,13 +22,14 @@ class Checksums:
     crc32c: int | None = None
     md5: str | None = None
     multipart_md5: str | None = None
+    git_sha1: str | None = None
     part_size: int = 0
     part_crc32c: tuple[int, ...] = ()
 
     @property
     def can_verify(self) -> bool:
         """Say whether the whole content can be checked against this."""
-        return bool(self.sha256 or self.part_crc32c or self.md5) or self.crc32c is not None
+        return bool(self.sha256 or self.part_crc32c or self.md5 or self.git_sha1) or self.crc32c is not None
 
 
 @dataclass(frozen=True, slots=True)

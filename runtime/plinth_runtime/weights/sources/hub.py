@@ -70,7 +70,7 @@ class HubModel:
         return f"hf://{self._model}@{self._revision}"
 
     def list_objects(self) -> Listing:
-        """Resolve the revision to a commit and list its files. Files in large-file storage have a sha256."""
+        """Resolve the revision to a commit and list its files. Large files have a sha256, the others git's name."""
         hub = library("huggingface_hub", "hub")
         api = hub.HfApi(endpoint=self._access.endpoint, token=self._access.token or False)
         with self._translated():
@@ -90,7 +90,7 @@ class HubModel:
     def _row(self, entry: Any, commit: str) -> RemoteObject:
         hub = library("huggingface_hub", "hub")
         url = hub.hf_hub_url(self._model, entry.path, revision=commit, endpoint=self._access.endpoint)
-        sums = Checksums(sha256=entry.lfs.sha256) if entry.lfs else Checksums()
+        sums = Checksums(sha256=entry.lfs.sha256) if entry.lfs else Checksums(git_sha1=entry.blob_id)
         return RemoteObject(entry.path, entry.size, url, f'"{sums.sha256 or entry.blob_id}"', sums)
 
     def _permit(self, target: RemoteObject) -> Permit:
