@@ -77,7 +77,7 @@ def pytest_terminal_summary(terminalreporter):
         _row(outcome, report)
         for outcome in ("passed", "failed")
         for report in terminalreporter.stats.get(outcome, [])
-        if report.when == "call" and "test_faults_" in report.nodeid
+        if report.when == "call" and "engine/test_faults_" in report.nodeid
     ]
     if rows:
         terminalreporter.section("faults: test, outcome, time in all, expectation, and what was measured")

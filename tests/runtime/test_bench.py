@@ -17,6 +17,8 @@ from plinth_runtime.bench.client import read_answer, request_of
 from plinth_runtime.bench.figures import Wait, benchmark_file, figures_of
 from plinth_runtime.bench.wish import Outcome, Run, Server, Wish
 
+pytestmark = pytest.mark.processes
+
 KEY = "sk-bench"
 PAUSE_SECONDS = 0.02
 USAGE = {"prompt_tokens": 128, "completion_tokens": 3}

@@ -22,6 +22,8 @@ from plinth_runtime.weights.board import Patience
 from plinth_runtime.weights.publish import PublishOptions, publish
 from plinth_runtime.weights.sources.opening import open_store
 
+pytestmark = pytest.mark.processes
+
 SURVIVED = {
     "behaviour 4: a body that ends early": [Fault("short", SHARD, times=3, at=1000)],
     "behaviour 4: a body that is reset": [Fault("reset", SHARD, times=3, at=70000)],

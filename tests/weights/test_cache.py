@@ -19,6 +19,8 @@ from plinth_runtime.weights.plan_fetch import How
 from plinth_runtime.weights.publish import PublishOptions, publish
 from plinth_runtime.weights.sources.opening import open_source, open_store
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def cache(tmp_path):

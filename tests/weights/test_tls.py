@@ -13,6 +13,8 @@ from weights.making import PART, SHARD, contents
 
 from plinth_runtime.errors import SourceRefusedError
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):

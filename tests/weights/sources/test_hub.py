@@ -12,6 +12,8 @@ from plinth_runtime.weights.sources import NotFoundError, RefusedError, Transien
 from plinth_runtime.weights.sources.hub import HubAccess, HubModel
 from plinth_runtime.weights.sources.opening import open_source
 
+pytestmark = pytest.mark.processes
+
 TOKEN = "hf_SecretTokenOfAPerson"
 CONTENT = bytes(range(256)) * 40
 STEP = 3000

@@ -14,6 +14,8 @@ from plinth_runtime.weights.sources.oci import OciAccount, OciFolder, OciPlace
 from plinth_runtime.weights.sources.opening import open_source, open_store
 from plinth_runtime.weights.sources.permits import Permits
 
+pytestmark = pytest.mark.processes
+
 TENANCY, USER = "ocid1.tenancy.oc1..t", "ocid1.user.oc1..u"
 FINGERPRINT = ":".join(["aa"] * 16)
 KEY_ID = f"{TENANCY}/{USER}/{FINGERPRINT}"

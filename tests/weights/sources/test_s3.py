@@ -17,6 +17,8 @@ from plinth_runtime.weights.sources.s3_account import S3Account
 from plinth_runtime.weights.sources.s3_answers import read_checksums, region_of_endpoint
 from plinth_runtime.weights.sources.s3_store import S3Store
 
+pytestmark = pytest.mark.processes
+
 KEY, SECRET = "AKIAEXAMPLE", "the/secret+key"
 CONTENT = bytes(range(256)) * 400
 STEP = 30_000

@@ -15,6 +15,8 @@ from plinth_runtime.weights.publish import PublishOptions, publish
 from plinth_runtime.weights.sources.opening import open_store
 from plinth_runtime.weights.sources.s3_account import S3Account
 
+pytestmark = pytest.mark.processes
+
 PERSON = ("ocid1.tenancy.oc1..t", "ocid1.user.oc1..u", ":".join(["aa"] * 16))
 S3_KEY, S3_SECRET = "AKIAEXAMPLE", "the/secret+key"
 
