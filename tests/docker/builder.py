@@ -173,14 +173,21 @@ class Builder:
             [*command, "/bin/sh", "-c", script], check=True, capture_output=True, text=True, timeout=RUN_SECONDS
         )
 
-    def container(self, image):
-        """A read-only root of an image: only its volumes can be written, and they belong to whom the image says."""
+    def container(self, image, visible=None):
+        """A read-only root of an image: only its volumes can be written, and they belong to whom the image says.
+
+        A folder of this host stays visible even where a volume, such as /tmp, would hide it.
+        """
         root = self.mount(image.layers)
         for volume in image.volumes:
             inside = root / volume.lstrip("/")
             owner = inside.stat()
             options = f"uid={owner.st_uid},gid={owner.st_gid},mode={owner.st_mode & 0o7777:o}"
             self.bind(["mount", "-t", "tmpfs", "-o", options, "none", inside], inside)
+        if visible is not None and not (root / str(visible).lstrip("/")).exists():
+            inside = root / str(visible).lstrip("/")
+            inside.mkdir(parents=True)
+            self.bind(["mount", "--bind", visible, inside], inside)
         self.devices(root)
         self.bind(["mount", "--bind", "-o", "ro", "/sys", root / "sys"], root / "sys")
         subprocess.run(["mount", "-o", "remount,ro", root], check=True)

@@ -103,7 +103,7 @@ def test_an_image_that_carries_a_model(builder, project_root, record_property):
     shutil.copytree(weights, builder.context / "weights")
     here = {"ENGINE_PYTHON": str(python), "ENGINE_DEVICE": "cpu", "KV_CACHE_GIB": "1"}
     image = build(builder, WEIGHTS_PATH="weights", MODEL_TYPE="llama2-completion", VERSION="0.0.1", **here)
-    root = builder.container(image)
+    root = builder.container(image, visible=project_root)
     assert json.loads((root / "etc/plinth/launch.json").read_text())["model"]["folder"] == "/models/weights"
     container = subprocess.Popen(run_words(root, image), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
