@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from engines.command_lines import ARCHITECTURES, BOUNDS, REFUSED, TAKEN
 
-from pulumi_plinth.engines.arguments import argument_faults
+from pulumi_plinth.engines.arguments import check_arguments
 from pulumi_plinth.engines.table import load_table
 
 TABLE = load_table("vllm", "0.32.0")
@@ -112,7 +112,7 @@ def test_every_flag_takes_what_the_table_says(engine_python):
     assert len(asked) > 4000
     differ = []
     for words, reason in zip(asked, ask(engine_python, parsed=asked), strict=True):
-        faults = argument_faults(words, TABLE)
+        faults = check_arguments(words, TABLE).faults
         explained = (
             any(problem in fault.problem for fault in faults for problem in STRICTER)
             if faults

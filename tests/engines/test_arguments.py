@@ -9,7 +9,6 @@ from engines.command_lines import BOUNDS, REFUSED, TAKEN
 from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.serving.command import Paths, build_argv
 from pulumi_plinth.engines.arguments import (
-    argument_faults,
     check_arguments,
     environment_cautions,
     environment_faults,
@@ -24,13 +23,13 @@ TABLE = load_table("vllm", "0.32.0")
 @pytest.mark.parametrize("line", TAKEN)
 def test_what_the_engine_takes_has_no_fault(line):
     """Every spelling that its parser knows."""
-    assert argument_faults(line.split(), TABLE) == ()
+    assert check_arguments(line.split(), TABLE).faults == ()
 
 
 @pytest.mark.parametrize(("line", "message"), [*REFUSED.items(), *BOUNDS.items()])
 def test_what_the_engine_refuses_has_one_fault_that_says_what_to_write(line, message):
     """One, because a mistake must not draw others after it."""
-    faults = argument_faults(line.split(), TABLE, "plinth:stack.deployments.chat.engineArgs")
+    faults = check_arguments(line.split(), TABLE, "plinth:stack.deployments.chat.engineArgs").faults
     assert [message in str(fault) for fault in faults] == [True], [str(fault) for fault in faults]
     assert str(faults[0]).startswith("plinth:stack.deployments.chat.engineArgs: ")
 
@@ -38,7 +37,7 @@ def test_what_the_engine_refuses_has_one_fault_that_says_what_to_write(line, mes
 def test_all_faults_come_at_once():
     """In the order of the words."""
     words = ["--sede", "1", "--dtype", "int8", "4096", "--block-size=x"]
-    assert [fault.value for fault in argument_faults(words, TABLE)] == [
+    assert [fault.value for fault in check_arguments(words, TABLE).faults] == [
         "--sede",
         "--dtype int8",
         "4096",
@@ -48,21 +47,21 @@ def test_all_faults_come_at_once():
 
 def test_a_flag_and_its_value_in_one_item_are_explained():
     """The commonest slip in a YAML list."""
-    (fault,) = argument_faults(["--max-model-len 4096"], TABLE)
+    (fault,) = check_arguments(["--max-model-len 4096"], TABLE).faults
     assert fault.remedy == "write each flag and each value as an item of its own"
 
 
 @pytest.mark.parametrize("words", [["--hf-tokn=hf_0123456789abcdef"], ["--seed", "hf_0123456789abcdef"]])
 def test_what_looks_like_a_token_is_not_shown(words):
     """A slip in a flag must not print what stands behind it."""
-    (fault,) = argument_faults(words, TABLE)
+    (fault,) = check_arguments(words, TABLE).faults
     assert "0123456789abcdef" not in str(fault)
 
 
 def test_a_plug_in_may_bring_parsers_of_its_own():
     """Then an unknown name is no fault."""
-    assert argument_faults(["--tool-call-parser", "ours", "--tool-parser-plugin", "/p.py"], TABLE) == ()
-    assert argument_faults(["--reasoning-parser", "ours", "--tool-parser-plugin", "/p.py"], TABLE) != ()
+    assert check_arguments(["--tool-call-parser", "ours", "--tool-parser-plugin", "/p.py"], TABLE).faults == ()
+    assert check_arguments(["--reasoning-parser", "ours", "--tool-parser-plugin", "/p.py"], TABLE).faults != ()
 
 
 def test_cautions_name_what_is_deprecated_or_said_twice():
@@ -108,7 +107,7 @@ def test_every_command_line_that_we_write_passes(variant):
 def test_the_golden_command_passes_with_its_environment(project_root):
     """What the runtime starts is known to the release it starts: flags and variables."""
     golden = json.loads((project_root / "tests" / "runtime" / "golden" / "command.json").read_text())
-    assert argument_faults(golden["argv"][3:], TABLE) == ()
+    assert check_arguments(golden["argv"][3:], TABLE).faults == ()
     assert list(environment_faults(list(golden["environment"]), TABLE)) == []
     assert list(environment_cautions(list(golden["environment"]), TABLE)) == []
 
@@ -167,7 +166,7 @@ def test_what_is_said_of_renamed_names_is_true(old, new):
     words = [word.strip(",") for word in new.split() if word.startswith("--")]
     given = [part for word in words for part in ([word, "1"] if "." in word else [word])]
     assert words
-    assert [str(fault) for fault in argument_faults(given, TABLE) if "not a flag" in str(fault)] == []
+    assert [str(fault) for fault in check_arguments(given, TABLE).faults if "not a flag" in str(fault)] == []
 
 
 ODD = (
@@ -195,5 +194,7 @@ ODD = (
 def test_no_word_is_too_odd_to_be_judged():
     """Pairs of odd words between right ones: faults, never a traceback."""
     for first, second in product(ODD, repeat=2):
-        faults = argument_faults(["--seed", first, second, "--max-model-len", second, f"--hf-overrides{first}"], TABLE)
+        faults = check_arguments(
+            ["--seed", first, second, "--max-model-len", second, f"--hf-overrides{first}"], TABLE
+        ).faults
         assert all(str(fault) for fault in faults)

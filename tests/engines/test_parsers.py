@@ -3,7 +3,7 @@
 import pytest
 
 from plinth_runtime.contract.card import Quantization
-from pulumi_plinth.engines.arguments import argument_faults, check_arguments
+from pulumi_plinth.engines.arguments import check_arguments
 from pulumi_plinth.engines.derived import derive, model_misfits
 from pulumi_plinth.engines.environments import RELEASES, table_of
 from pulumi_plinth.engines.parsers import load_parsers, parsers_of
@@ -83,7 +83,7 @@ def test_parsers_are_shown_as_words_to_add(card):
         "not parsed; for models of this family add engineArgs: --enable-auto-tool-choice --tool-call-parser=hermes"
     )
     assert found["reasoning"].words == ("--reasoning-parser=qwen3",)
-    assert argument_faults((*found["tools"].words, *found["reasoning"].words), TABLE) == ()
+    assert check_arguments((*found["tools"].words, *found["reasoning"].words), TABLE).faults == ()
 
 
 def test_a_parser_that_was_asked_for_is_compared_with_the_family(card):

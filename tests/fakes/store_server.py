@@ -1,5 +1,6 @@
 """What the stand-ins of stores share: an HTTP server in threads of this process, its log, faults on demand, ranges."""
 
+import abc
 import http.server
 import re
 import threading
@@ -40,7 +41,7 @@ class Fault:
     times: int = 1
 
 
-class StoreServer:
+class StoreServer(abc.ABC):
     """A server on the loopback while it is entered. A stand-in of a store overrides `answer`."""
 
     def __init__(self, tls=None, host="127.0.0.1", port=0):
@@ -72,9 +73,9 @@ class StoreServer:
         """The requests so far whose path matches an expression."""
         return [asked for asked in self.log if asked.method == method and re.search(path, asked.path)]
 
+    @abc.abstractmethod
     def answer(self, asked):
         """What the store says."""
-        raise NotImplementedError
 
     def respond(self, asked):
         """Note a request; a fault comes before the store's own answer."""

@@ -53,11 +53,6 @@ def check_arguments(words: Sequence[str], table: EngineTable, path: str = "engin
     return Checked(arguments, tuple(faults), tuple(_cautions(arguments, table)))
 
 
-def argument_faults(words: Sequence[str], table: EngineTable, path: str = "engineArgs") -> tuple[Fault, ...]:
-    """Return only what the engine would refuse."""
-    return check_arguments(words, table, path).faults
-
-
 def environment_faults(names: Sequence[str], table: EngineTable, path: str = "environment") -> Iterator[Fault]:
     """Find variables that are misspelt or of the past; the engine reads none of them and says so only in its log."""
     for name in _unknown(names, table):
