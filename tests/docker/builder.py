@@ -18,6 +18,8 @@ from docker.dockerfile import expand, parse
 
 RUN_SECONDS = 500
 DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
+CHROOT = shutil.which("chroot", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") or "chroot"
+"""Administrators' programs are not on everybody's PATH."""
 PASSED_ON = ("PIP_", "SSL_", "REQUESTS_", "HTTP", "NO_PROXY")
 """How this host reaches package registries: its network, as a builder's host lends it."""
 
@@ -165,7 +167,7 @@ class Builder:
         """RUN, as the user and in the folder of the moment."""
         passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
         environment = passed | image.environment | {name: value for name, value in values.items() if value is not None}
-        command = ["chroot", f"--userspec={image.user}", root, "/usr/bin/env", "-i", *setting(environment)]
+        command = [CHROOT, f"--userspec={image.user}", root, "/usr/bin/env", "-i", *setting(environment)]
         self.devices(root)
         self.bind(["mount", "-t", "proc", "proc", root / "proc"], root / "proc")
         script = f"cd {image.folder} && {text}"
@@ -234,7 +236,7 @@ def setting(environment):
 def run_words(root, image, command=None):
     """What runs a container's command as process 1, in process, mount and network spaces of its own."""
     words = [*image.entrypoint, *(image.command if command is None else command)]
-    inside = ["chroot", f"--userspec={image.user}", root, "/usr/bin/env", "-i", *setting(image.environment)]
+    inside = [CHROOT, f"--userspec={image.user}", root, "/usr/bin/env", "-i", *setting(image.environment)]
     script = 'ip link set lo up && exec "$@"'
     folder = ["/bin/sh", "-c", f'cd {image.folder} && exec "$@"', "sh"]
     spaces = ["unshare", "--pid", "--net", "--mount", "--fork", "--kill-child", f"--mount-proc={root}/proc"]
