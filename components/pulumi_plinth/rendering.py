@@ -13,7 +13,16 @@ from pulumi_plinth.embedded.events import Diagnostic, Event, StepFinished
 from pulumi_plinth.errors import without_traceback
 
 ROOT_TYPE = "pulumi:pulumi:Stack"
-_MARKS = {"create": "+", "update": "~", "replace": "+-", "delete": "-", "delete-replaced": "-", "refresh": "?"}
+_MARKS = {
+    "create": "+",
+    "update": "~",
+    "replace": "+-",
+    "delete": "-",
+    "delete-replaced": "-",
+    "refresh": "?",
+    "read": ">",
+    "import": "=",
+}
 _STYLES = {"error": "bold red", "warning": "yellow"}
 
 

@@ -227,9 +227,12 @@ def test_a_dead_plugin_leaves_a_pending_operation(box):
 @pytest.mark.parametrize(
     ("program", "named"),
     [
-        ('pulumi.StackReference("organization/other/dev")', "StackReference is not supported"),
-        ('pulumi.CustomResource("a:b:C", "x", {}, pulumi.ResourceOptions(id="7"))', "reading an existing resource"),
-        ('Box("x", "1", opts=pulumi.ResourceOptions(import_="7"))', "option 'import'"),
+        ('pulumi.StackReference("organization/other/dev")', "organization/other/dev does not exist in .*; deploy it"),
+        ('pulumi.StackReference("acme/other/dev")', "'acme/other/dev' names no stack; write organization/"),
+        (
+            'pulumi.CustomResource("absent:b:C", "x", {}, pulumi.ResourceOptions(id="7"))',
+            "pulumi-resource-absent is not",
+        ),
         ('Box("x", "1", opts=pulumi.ResourceOptions(transforms=[lambda a: None]))', "option 'transforms'"),
         (
             (

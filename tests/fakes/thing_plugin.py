@@ -15,6 +15,9 @@ import grpc
 from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
+OUTSIDE = {"thing-outside": {"kind": "wide"}}
+"""Things that nobody created here, and their inputs."""
+
 
 class Thing(provider_pb2_grpc.ResourceProviderServicer):
     """Accepts secrets and previews; replaces a thing when its `kind` changes."""
@@ -86,7 +89,14 @@ class Thing(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def Read(self, request, context):  # noqa: N802
-        return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
+        if request.properties.fields:
+            return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
+        if request.id not in OUTSIDE:
+            return provider_pb2.ReadResponse()
+        inputs, outputs = struct_pb2.Struct(), struct_pb2.Struct()
+        inputs.update(OUTSIDE[request.id])
+        outputs.update(OUTSIDE[request.id] | {"serial": 77, "token": "s3same"})
+        return provider_pb2.ReadResponse(id=request.id, properties=outputs, inputs=inputs)
 
     def Invoke(self, request, context):  # noqa: N802
         self._note("Invoke", request)

@@ -15,11 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from pulumi_plinth.embedded.backend import now
+from pulumi_plinth.embedded.builtin import OutputsOf
 from pulumi_plinth.embedded.errors import EmbeddedError, Failure, ProviderError
 from pulumi_plinth.embedded.events import COUNTED, Diagnostic, Event, OnEvent, Options, StepFinished, StepStarted
 from pulumi_plinth.embedded.journal import Entry, Journal, dated
 from pulumi_plinth.embedded.project import Config, Project
 from pulumi_plinth.embedded.state import PROVIDER_PREFIX, Operation, Resource
+from pulumi_plinth.embedded.steps import merged
 from pulumi_plinth.embedded.values import PropertyMap, leaves, mark_keys
 
 PROTECTED = (
@@ -43,6 +45,7 @@ class Run:
     config: Config
     options: Options
     on_event: OnEvent
+    outputs_of: OutputsOf
     dry_run: bool
     masked: set[str] = field(default_factory=set)
     """Texts that never appear in an event."""
@@ -183,6 +186,23 @@ class Deployment:
         """Keep a resource; what the program says about it (not to its provider) may still be new."""
         with self._step(goal, "same"):
             return _there(self.journal.settle(new=replace(goal, outputs=old.resource.outputs), gone=old))
+
+    def read(self, goal: Resource, call: Callable[[], PropertyMap], old: Entry | None) -> Entry:
+        """Read a resource that others own. `old` is its place; what was ours before is deleted in the end."""
+        with self._step(goal, "read"):
+            outputs = mark_keys(call(), goal.additional_secret_outputs)
+            self.mask(outputs)
+            ours = old is not None and not old.resource.external
+            known = None if old is None or ours else old.resource
+            stamped = merged(goal, known) if known else dated(goal, now(), created=True)
+            new = replace(stamped, id=goal.id, outputs=outputs)
+            return _there(self.journal.end(None, new=new, gone=None if ours else old, replaced=old if ours else None))
+
+    def take_over(self, taken: Resource, old: Entry | None) -> Entry:
+        """Own a resource that exists; `old` is its place if it was only read before."""
+        with self._step(taken, "import"):
+            new = dated(self._complete(taken, taken.outputs), now(), created=True)
+            return _there(self.journal.settle(new=new, gone=old))
 
     def _begin(self, kind: str, goal: Resource) -> Operation | None:
         """Record a call before it is made; components and providers exist in the state only."""

@@ -77,7 +77,7 @@ class Engine:
         config = resolve_config(stack, secrets.append)
         dry_run = self._kind == "preview"
         journal = Journal(base, (lambda _: None) if dry_run else self._saver())
-        run = Run(stack.project, stack.name, config, stack.options, self._on_event, dry_run)
+        run = Run(stack.project, stack.name, config, stack.options, self._on_event, stack.outputs_of, dry_run)
         deployment = self.deployment = Deployment(run, journal)
         deployment.mask([*secrets, *({"i": r.inputs, "o": r.outputs} for r in base.resources)])
         root = base.stack()
@@ -105,12 +105,14 @@ class Engine:
 
     def _look_for_plugins(self, base: Snapshot) -> None:
         """Refuse before the first step when the state needs a plugin that is not there."""
+        from pulumi_plinth.embedded.builtin import PACKAGE
         from pulumi_plinth.embedded.provider import find_plugin
         from pulumi_plinth.embedded.state import PROVIDER_PREFIX
 
         for resource in base.resources:
-            if resource.is_provider:
-                find_plugin(resource.type.removeprefix(PROVIDER_PREFIX), str(resource.inputs.get("version", "")))
+            package = resource.type.removeprefix(PROVIDER_PREFIX)
+            if resource.is_provider and package != PACKAGE:
+                find_plugin(package, str(resource.inputs.get("version", "")))
 
     def _report_pending(self, deployment: Deployment, base: Snapshot) -> None:
         rest = "; it is forgotten after this destroy" if self._kind == "destroy" else ""

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-COUNTED = ("create", "update", "replace", "delete", "same")
+COUNTED = ("create", "update", "replace", "delete", "import", "same")
 """Operations that a result counts; a replacement counts once, as replace."""
 
 
 @dataclass(frozen=True)
 class StepEvent:
-    """A step on one resource. `op`: create, update, replace, delete, delete-replaced, same, refresh."""
+    """A step on one resource. `op`: create, update, replace, delete, delete-replaced, same, refresh,
+    read, import.
+    """
 
     urn: str
     type: str
@@ -81,4 +83,4 @@ class Result:
     @property
     def has_changes(self) -> bool:
         """Whether any resource differs from the state."""
-        return any(self.changes.get(op, 0) for op in ("create", "update", "replace", "delete"))
+        return any(self.changes.get(op, 0) for op in ("create", "update", "replace", "delete", "import"))

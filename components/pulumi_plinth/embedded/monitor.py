@@ -20,7 +20,7 @@ from pulumi_plinth.embedded.events import Diagnostic
 from pulumi_plinth.embedded.provider import CHANNEL
 from pulumi_plinth.embedded.providers import Providers
 from pulumi_plinth.embedded.registration import Registrar, answer_outputs
-from pulumi_plinth.embedded.requests import Request, Scope, read_request
+from pulumi_plinth.embedded.requests import Request, Scope, read_existing, read_request
 from pulumi_plinth.embedded.state import Resource
 from pulumi_plinth.embedded.values import UNKNOWN, from_struct, to_struct
 
@@ -143,16 +143,13 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
         return empty_pb2.Empty()
 
     def ReadResource(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Refused: reading resources that the stack does not own."""
-        where = f"{request.type} '{request.name}'"
-        if request.type == "pulumi:pulumi:StackReference":
-            self._refuse(
-                "StackReference",
-                where,
-                context,
-                "pass the other stack's output in this stack's config, or deploy with the Pulumi CLI",
+        """Read a resource that others own, another stack's outputs included."""
+        with self._guarded(context, f"{request.type} '{request.name}'"):
+            resource = self._registrar.read(read_existing(request, self._scope)).resource
+            properties = to_struct(
+                answer_outputs(resource, secrets=request.acceptSecrets), secrets=request.acceptSecrets
             )
-        self._refuse("reading an existing resource (get)", where, context)
+            return resource_pb2.ReadResourceResponse(urn=resource.urn, properties=properties)
 
     def ExistsResource(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Refused."""

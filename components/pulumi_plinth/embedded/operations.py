@@ -7,11 +7,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pulumi_plinth.embedded.backend import Backend, now
+from pulumi_plinth.embedded.builtin import ORGANIZATION
 from pulumi_plinth.embedded.crypto import PassphraseCrypter
 from pulumi_plinth.embedded.errors import DeploymentFailed, PassphraseError, StateError
 from pulumi_plinth.embedded.events import Diagnostic, OnEvent, Options, Result, ignore
@@ -24,7 +25,7 @@ from pulumi_plinth.embedded.state import (
     salt_of,
     snapshot_from_json,
 )
-from pulumi_plinth.embedded.values import has_secret, has_unknown, reveal
+from pulumi_plinth.embedded.values import PropertyMap, has_secret, has_unknown, reveal
 
 if TYPE_CHECKING:
     from pulumi_plinth.embedded.deployment import Deployment
@@ -82,6 +83,19 @@ class Stack:
         if snapshot is None:
             raise StateError(f"stack {self.name} does not exist in {self.project.backend_dir}; run up first")
         return snapshot
+
+    def outputs_of(self, project: str, stack: str) -> PropertyMap:
+        """Return outputs of another stack in this backend; the passphrase must be the same. Raises StateError."""
+        backend = Backend(self.project.backend_dir, project, stack)
+        checkpoint = backend.read()
+        if checkpoint is None:
+            raise StateError(
+                f"stack {ORGANIZATION}/{project}/{stack} does not exist in {self.project.backend_dir}; deploy it first"
+            )
+        path = str(backend.checkpoint_path)
+        reader = cache(lambda: PassphraseCrypter(_passphrase(self.options, stack), salt_of(checkpoint, path)))
+        root = snapshot_from_json(checkpoint, SecretMemo(reader), path).stack()
+        return dict(root.outputs) if root else {}
 
     def save(self, snapshot: Snapshot) -> None:
         """Write its state."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import threading
 
+from pulumi_plinth.embedded.builtin import PACKAGE, Builtin
 from pulumi_plinth.embedded.deployment import Deployment
-from pulumi_plinth.embedded.errors import ProviderError
+from pulumi_plinth.embedded.errors import ProviderError, Unsupported
 from pulumi_plinth.embedded.provider import DYNAMIC, Host, Provider
 from pulumi_plinth.embedded.state import PROVIDER_PREFIX, Resource
 from pulumi_plinth.embedded.steps import urn_of
 from pulumi_plinth.embedded.values import PropertyMap, make_secret
+
+AnyProvider = Provider | Builtin
+"""Both can be configured and read; only a Provider makes."""
 
 
 class Providers:
@@ -18,27 +22,37 @@ class Providers:
 
     def __init__(self, deployment: Deployment, host: Host) -> None:
         self._deployment, self._host = deployment, host
-        self._by_reference: dict[str, Provider] = {}
+        self._by_reference: dict[str, AnyProvider] = {}
         self._started: list[Provider] = []
         self._lock = threading.RLock()
 
-    def start(self, resource: Resource) -> Provider:
+    def start(self, resource: Resource) -> AnyProvider:
         """Start the plugin behind a provider resource; it is not configured yet."""
         package = resource.type.removeprefix(PROVIDER_PREFIX)
+        if package == PACKAGE:
+            run = self._deployment.run
+            return Builtin(run.project.name, run.outputs_of)
         plugin = self._host.start(package, str(resource.inputs.get("version", "")))
         with self._lock:
             provider = Provider(plugin, self._host.engine_address, dry_run=self._deployment.run.dry_run)
             self._started.append(provider)
         return provider
 
-    def configure(self, provider: Provider, resource: Resource) -> None:
+    def configure(self, provider: AnyProvider, resource: Resource) -> None:
         """Configure a started provider and make it known under its reference."""
         provider.configure(resource)
         with self._lock:
             self._by_reference[resource.reference] = provider
 
     def get(self, resource: Resource) -> Provider:
-        """Return the provider of a resource: of this run, or the one in the state, started with its last inputs."""
+        """Return the provider that can make a resource: of this run, or the one in the state, with its last inputs."""
+        provider = self.reader(resource)
+        if isinstance(provider, Builtin):
+            raise Unsupported("making this type", resource.type)
+        return provider
+
+    def reader(self, resource: Resource) -> AnyProvider:
+        """Return the provider that can read a resource."""
         with self._lock:
             if resource.provider not in self._by_reference:
                 known = self.resource(resource.provider)

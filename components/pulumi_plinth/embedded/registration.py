@@ -13,7 +13,7 @@ from pulumi_plinth.embedded.deployment import PROTECTED, Deployment
 from pulumi_plinth.embedded.errors import ProviderError
 from pulumi_plinth.embedded.journal import Entry
 from pulumi_plinth.embedded.provider import Provider
-from pulumi_plinth.embedded.providers import Providers
+from pulumi_plinth.embedded.providers import AnyProvider, Providers
 from pulumi_plinth.embedded.requests import Request
 from pulumi_plinth.embedded.state import STACK_TYPE, Resource
 from pulumi_plinth.embedded.steps import (
@@ -53,6 +53,19 @@ class Registrar:
                 goal = self._inherit(request)
                 perform = self._plan(goal)
             entry = perform()
+            self.done[entry.resource.urn] = entry
+            return entry
+
+    def read(self, request: Request) -> Entry:
+        """Read a resource that others own into the state; raises ProviderError, Unsupported or Stopped."""
+        deployment = self._deployment
+        with deployment.working():
+            with self._planning:
+                self._claim(request.resource.urn)
+                goal = self._inherit(request).resource
+                entry = self._old(goal)
+                provider = self._providers.reader(goal)
+            entry = deployment.read(goal, lambda: _existing(provider, goal), entry)
             self.done[entry.resource.urn] = entry
             return entry
 
@@ -102,7 +115,7 @@ class Registrar:
         )
         if goal.custom and not goal.is_provider:
             goal = replace(goal, provider=self.provider_of(request))
-        return Goal(goal, request.delete_before_replace)
+        return Goal(goal, request.delete_before_replace, request.import_id)
 
     def _old(self, goal: Resource) -> Entry | None:
         for urn in (goal.urn, *goal.aliases):
@@ -150,6 +163,8 @@ class Registrar:
     def _plan_custom(self, goal: Goal, entry: Entry | None) -> Callable[[], Entry]:
         wanted, provider = goal.resource, self._providers.get(goal.resource)
         known = entry.resource if entry else None
+        if goal.import_id and (known is None or known.id != goal.import_id):
+            return self._plan_import(goal, provider, entry)
         live = None if known is None or known.pending_replacement or known.external else replace(known, urn=wanted.urn)
         seed = os.urandom(32)
         inputs = keep_ignored(wanted.inputs, live.inputs, wanted.ignore_changes) if live else wanted.inputs
@@ -166,6 +181,24 @@ class Registrar:
         if entry and step.delete_first:
             self._delete_first(entry)
         return self._performer(desired, provider, step, entry)
+
+    def _plan_import(self, goal: Goal, provider: Provider, entry: Entry | None) -> Callable[[], Entry]:
+        """Take over what exists, if it is what the program says."""
+        wanted = goal.resource
+        if entry and not entry.resource.external:
+            problem = f"the stack has it with the id '{entry.resource.id}' already; remove the option import"
+            raise ProviderError(wanted.urn, problem)
+        found, inputs, outputs = provider.read(replace(wanted, id=goal.import_id, inputs={}, outputs={}))
+        if not found:
+            raise ProviderError(wanted.urn, f"nothing of this type with the id '{goal.import_id}' exists to import")
+        live = replace(wanted, id=found, inputs=inputs, outputs=outputs)
+        kept = keep_ignored(wanted.inputs, inputs, wanted.ignore_changes)
+        taken = replace(live, inputs=provider.check(replace(wanted, inputs=kept), inputs, os.urandom(32)))
+        step = decide(replace(goal, resource=taken), live, self._diff(provider, live, taken))
+        if step.op != "same":
+            problem = f"inputs to import do not match the existing resource ({', '.join(step.keys)}); write what it has"
+            raise ProviderError(wanted.urn, problem)
+        return lambda: self._deployment.take_over(taken, entry)
 
     def _performer(self, desired: Resource, provider: Provider, step: Step, entry: Entry | None) -> Callable[[], Entry]:
         deployment = self._deployment
@@ -213,6 +246,15 @@ class Registrar:
             return dependent.deleted_with not in replaced and bool(replaced & set(dependent.dependencies))
         provider = self._providers.get(dependent)
         return bool(provider.diff(dependent, inputs, dependent.ignore_changes).replaces)
+
+
+def _existing(provider: AnyProvider, goal: Resource) -> PropertyMap:
+    if goal.id == UNKNOWN:
+        return {}
+    found, _, outputs = provider.read(goal)
+    if not found:
+        raise ProviderError(goal.urn, f"no resource of this type has the id '{goal.id}'; look at the id")
+    return outputs
 
 
 def answer_outputs(resource: Resource, *, secrets: bool) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from pulumi_plinth.embedded.values import from_struct
 
 _REFUSED = {
     "remote": "a remote component",
-    "importId": "the option 'import'",
     "transforms": "the option 'transforms'",
     "packageRef": "a parameterized package",
     "replace_with": "the option 'replace_with'",
@@ -40,6 +39,7 @@ class Request:
     protect: bool | None = None
     retain: bool | None = None
     delete_before_replace: bool | None = None
+    import_id: str = ""
     version: str = ""
     url: str = ""
 
@@ -82,9 +82,30 @@ def read_request(message: Any, scope: Scope) -> Request:
         protect=message.protect if message.HasField("protect") else None,
         retain=message.retainOnDelete if message.HasField("retainOnDelete") else None,
         delete_before_replace=message.deleteBeforeReplace if message.deleteBeforeReplaceDefined else None,
+        import_id=message.importId,
         version=message.version,
         url=message.pluginDownloadURL,
     )
+
+
+def read_existing(message: Any, scope: Scope) -> Request:
+    """Read a ReadResourceRequest: a resource that others own; raises Unsupported."""
+    if message.packageRef:
+        raise Unsupported(_REFUSED["packageRef"], f"{message.type} '{message.name}'")
+    resource = Resource(
+        urn_of(scope.stack, scope.project, message.parent, message.type, message.name),
+        custom=True,
+        id=message.id,
+        type=message.type,
+        inputs=from_struct(message.properties),
+        parent=message.parent,
+        external=True,
+        dependencies=tuple(sorted(message.dependencies)),
+        provider=message.provider,
+        additional_secret_outputs=tuple(message.additionalSecretOutputs),
+        source_position=_position(message.sourcePosition, scope.root),
+    )
+    return Request(resource, version=message.version, url=message.pluginDownloadURL)
 
 
 def _refuse(message: Any, where: str) -> None:

@@ -25,6 +25,8 @@ class Goal:
     resource: Resource
     delete_before_replace: bool | None = None
     """None leaves it to the provider."""
+    import_id: str = ""
+    """A resource of this id exists already and is taken over."""
 
 
 @dataclass(frozen=True)
