@@ -41,8 +41,11 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object to 
 @click.option("--cache", type=FOLDER, help="Keep the files here, shared by models; the folder becomes a link into it.")
 @click.option("--expect", multiple=True, metavar="SHA256", help="Must be the manifest's sha256, or that of a file.")
 @click.option("--allow-pickle", is_flag=True, help="Take *.bin, *.pt and other files that can hold programs.")
+@click.option("--skip-pickles", is_flag=True, help="Leave such files out, where no manifest asks for them.")
+@click.option("--reuse", is_flag=True, help="Weights of this source that are here are taken without asking it.")
 @click.option("--page-cache", is_flag=True, help="Keep the bytes in memory for an engine that maps files.")
 @click.option("--recheck", is_flag=True, help="Read what is there again instead of believing its time stamps.")
+@click.option("--parent", type=int, hidden=True, help="End when this process, which started the fetch, ends.")
 @PROGRESS
 @JSON
 def fetch(folder: Path, progress: str, as_json: bool, **wanted: Any) -> None:
@@ -54,6 +57,7 @@ def fetch(folder: Path, progress: str, as_json: bool, **wanted: Any) -> None:
       plinth-runtime fetch https://models.example/llama --to models/llama --expect 3f…
     """
     with _reporting(progress, as_json=as_json) as watch:
+        _stay_with(wanted["parent"])
         result = _fetch(folder, wanted, watch)
     row = {
         "state": result.state, "folder": str(result.folder), "manifest": result.manifest, "files": result.files,
@@ -74,8 +78,9 @@ def _fetch(folder: Path, wanted: dict[str, Any], watch: Watch) -> Any:
     from plinth_runtime.weights.shelf import FolderShelf
     from plinth_runtime.weights.sources.opening import open_source
 
-    wishes = Wishes(frozenset(map(_digest, wanted["expect"])), wanted["allow_pickle"])
-    options = FetchOptions(wishes, How(wanted["recheck"], wanted["page_cache"]))
+    wishes = Wishes(frozenset(map(_digest, wanted["expect"])), wanted["allow_pickle"], wanted["skip_pickles"])
+    how = How(wanted["recheck"], wanted["page_cache"], reuse=wanted["reuse"])
+    options = FetchOptions(wishes, how)
     source = open_source(wanted["uri"])
     if wanted["cache"] is None:
         if is_snapshot(folder):
@@ -207,6 +212,20 @@ def _cancelling() -> Iterator[Callable[[], None]]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+def _stay_with(parent: int | None) -> None:
+    """End with the process that started this one, however that ends."""
+    if parent is None:
+        return
+    import os
+
+    from plinth_runtime.errors import FetchCancelledError
+    from plinth_runtime.serving import guard
+
+    guard.prctl(guard.SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise FetchCancelledError(f"process {parent}, which wanted the weights, is gone")
 
 
 def _digest(text: str) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from plinth_runtime.serving.board import Board
     from plinth_runtime.serving.command import EngineCommand
     from plinth_runtime.serving.logs import Log
+    from plinth_runtime.supply import Supply
 
 
 TOKEN_BYTES = 32
@@ -79,13 +80,15 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
         files.write_whole(run_dir.chat_template, launch.model.chat_template)
     guard.prctl(guard.SET_CHILD_SUBREAPER, 1)  # should a guard die, its orphans come to us
     log = _open_log(options.log_file)
+    supply = _supply(launch, log)
     try:
         check_host(launch)
         adapters = AdapterDesk(launch, log.say)
         token = secrets.token_hex(TOKEN_BYTES)
         files.write_agent_hash(run_dir, token)
         command = partial(_present_command, launch, run_dir, adapters)
-        work = Assignment(launch, run_dir, command, _weight_check(launch), box, log, token)
+        check, fetch = (_weight_check(launch), None) if supply is None else (supply.check, supply.fetch)
+        work = Assignment(launch, run_dir, command, check, fetch, box, log, token)
         agent = Agent(work, _board(launch, run_dir))
         port = ManagementPort(launch.management.host, launch.management.port, _insight(agent, adapters, box))
         try:
@@ -93,6 +96,8 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
         finally:
             port.close()
     finally:
+        if supply is not None:
+            supply.end()
         log.close()
     if code and agent.end is not None:
         raise FAULT_OF[agent.end.cause](agent.end.message, hint=agent.end.advice)
@@ -181,6 +186,15 @@ def _weight_check(launch: LaunchConfig) -> WeightCheck:
     return check
 
 
+def _supply(launch: LaunchConfig, log: Log) -> Supply | None:
+    """Give what brings the weights, if the launch names a source."""
+    if launch.model.source is None:
+        return None
+    from plinth_runtime.supply import Supply
+
+    return Supply(launch.model, launch.model.source, log.say)
+
+
 def _open_log(log_file: Path | None) -> Log:
     from plinth_runtime.errors import BadConfigError
     from plinth_runtime.serving.logs import Log, RotatingFile, StreamSink
@@ -194,11 +208,15 @@ def _open_log(log_file: Path | None) -> Log:
 def _board(launch: LaunchConfig, run_dir: RunDir) -> Board:
     import time
 
+    from plinth_runtime.contract.status import Phase
     from plinth_runtime.serving import files
     from plinth_runtime.serving.board import Board
 
     digest = launch.digest()
-    return Board(launch.deployment, digest, os.getpid(), time.monotonic, files.last_start(run_dir, digest))
+    board = Board(launch.deployment, digest, os.getpid(), time.monotonic, files.last_start(run_dir, digest))
+    if launch.model.source is not None:
+        board.phase = Phase.FETCHING
+    return board
 
 
 def _insight(agent: object, adapters: AdapterDesk, box: Inbox) -> Insight:

@@ -6,7 +6,7 @@ import pytest
 
 from plinth_runtime.contract.status import Cause
 from plinth_runtime.serving.deaths import TAIL_LINES, Circumstances, Exit, explain
-from plinth_runtime.serving.phases import MARKS, read_line, says_nothing, verifying_percent
+from plinth_runtime.serving.phases import MARKS, read_line, says_nothing, weights_percent
 from plinth_runtime.serving.states import Event
 
 
@@ -50,8 +50,8 @@ def test_percentages_only_grow():
     """In the order of a start, the marks lead upwards."""
     percents = [sighting.percent for _, sighting in MARKS if sighting.percent]
     assert percents == sorted(percents)
-    assert [verifying_percent(done, 10) for done in (0, 5, 10)] == [0, 5, 10]
-    assert verifying_percent(0, 0) == 0
+    assert [weights_percent(done, 10) for done in (0, 5, 10)] == [0, 5, 10]
+    assert weights_percent(0, 0) == 0
 
 
 DEATHS = {

@@ -45,15 +45,35 @@ STORIES = {
 }
 
 
+def phases_after(events, phase):
+    """The phase after each event, from a first one on."""
+    seen = []
+    for event in events:
+        phase = step(phase, event).phase
+        seen.append(phase)
+    return seen
+
+
 @pytest.mark.parametrize("story", STORIES)
 def test_story(story):
     """Events in, phases out."""
     events, phases = STORIES[story]
-    phase, seen = Phase.VERIFYING, []
-    for event in events:
-        phase = step(phase, event).phase
-        seen.append(phase)
-    assert seen == phases
+    assert phases_after(events, Phase.VERIFYING) == phases
+
+
+@pytest.mark.parametrize(
+    ("events", "phases"),
+    [
+        ([Event.WEIGHTS_HERE, Event.WEIGHTS_GOOD, Event.HEALTHY], [Phase.VERIFYING, Phase.STARTING, Phase.READY]),
+        ([Event.WEIGHTS_HERE, Event.FAULT], [Phase.VERIFYING, Phase.FAILED]),
+        ([Event.STOP], [Phase.STOPPED]),
+        ([Event.FAULT], [Phase.FAILED]),
+    ],
+    ids=["they come", "they are no model", "asked to end meanwhile", "they do not come"],
+)
+def test_weights_that_are_fetched_first(events, phases):
+    """A server whose launch names a source begins one phase earlier."""
+    assert phases_after(events, Phase.FETCHING) == phases
 
 
 def test_nothing_leaves_an_end():

@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from plinth_runtime.contract.base import Document
+from plinth_runtime.contract.group import LaunchGroup
 
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 
@@ -31,6 +32,17 @@ class LaunchAdapter(Document):
     rank: int = Field(ge=1, le=512, description="The highest rank of its matrices.")
 
 
+class LaunchSource(Document):
+    """A store that weights come from. Credentials are the agent's: by its environment, identity or mounted files."""
+
+    uri: str = Field(min_length=1, description="Storage URI; plain http:// only from this machine.")
+    cache: str | None = Field(
+        default=None,
+        description="Absolute path of a cache that servers share; the model's folder becomes a link into it. "
+        "None: the files lie in the folder itself.",
+    )
+
+
 class LaunchModel(Document):
     """The weights to serve and the name clients ask for."""
 
@@ -41,6 +53,9 @@ class LaunchModel(Document):
         default=None,
         description="sha256 of the folder's manifest file when the plan was made; the agent refuses another one. "
         "None: the folder has no manifest and is served as *unverified*.",
+    )
+    source: LaunchSource | None = Field(
+        default=None, description="Where the agent fetches the folder from first. None: the folder is there."
     )
     max_model_len: int = Field(gt=0, description="Longest context (prompt and answer), in tokens.")
     dtype: Dtype = Field(default="auto", description="Number format of the weights in memory.")
@@ -135,6 +150,9 @@ class LaunchConfig(Document):
     api: LaunchApi
     management: LaunchManagement
     lifecycle: LaunchLifecycle = LaunchLifecycle()
+    group: LaunchGroup | None = Field(
+        default=None, description="Set for a server that spans several nodes. None: one node, one agent."
+    )
 
     @model_validator(mode="after")
     def _adapters_fit(self) -> Self:

@@ -7,12 +7,15 @@ from enum import StrEnum
 from pydantic import Field
 
 from plinth_runtime.contract.base import Document
+from plinth_runtime.contract.transfer import TransferStatus
 
 
 class Phase(StrEnum):
     """Where a server is in its life, in the order of a good one."""
 
+    FETCHING = "fetching"
     VERIFYING = "verifying"
+    JOINING = "joining"
     STARTING = "starting"
     LOADING = "loading"
     WARMING = "warming"
@@ -38,6 +41,7 @@ class Cause(StrEnum):
     STARTUP_TIMEOUT = "startup-timeout"
     ENGINE_DIED = "engine-died"
     HUNG = "hung"
+    PEER_LOST = "peer-lost"
     INTERNAL = "internal"
 
 
@@ -79,8 +83,9 @@ class StartupStatus(Document):
         default=None,
         description="Until ready, from this phase's rate and the last start of the same launch here. None: not known.",
     )
-    bytes_done: int = Field(default=0, description="Weight bytes verified so far.")
+    bytes_done: int = Field(default=0, description="Weight bytes fetched or verified so far.")
     bytes_total: int = 0
+    fetch: TransferStatus | None = Field(default=None, description="How the weights came. None: they were here.")
     percent: float = Field(default=0, ge=0, le=100, description="Estimated progress to ready.")
     weights: str = Field(default="unknown", description="'verified', 'unverified' (no manifest) or 'unknown' yet.")
     restarts: int = 0

@@ -18,6 +18,7 @@ from threading import Thread
 from plinth_runtime.contract.launch import LaunchConfig, LaunchLifecycle
 from plinth_runtime.contract.rundir import RunDir
 from plinth_runtime.contract.status import Phase, StartRecord, Termination
+from plinth_runtime.contract.transfer import TransferStatus
 from plinth_runtime.errors import FAULT_OF, InternalError, RuntimeFault
 from plinth_runtime.serving import files, inbox
 from plinth_runtime.serving.board import Board
@@ -63,6 +64,10 @@ WeightCheck = Callable[[Callable[[int, int], None]], WeightsReport]
 """Takes a progress callback (bytes done, in all). Raises a RuntimeFault when the folder must not be served."""
 
 
+WeightFetch = Callable[[Callable[[TransferStatus], None]], None]
+"""Brings the weights into their folder; takes a progress callback. Raises a RuntimeFault when they do not come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """What an agent works with."""
@@ -71,6 +76,7 @@ class Assignment:
     run_dir: RunDir
     command: Callable[[], EngineCommand]
     check_weights: WeightCheck
+    fetch_weights: WeightFetch | None
     inbox: Inbox
     log: Log
     token: str = field(default="", repr=False)
@@ -155,6 +161,8 @@ class Agent:
                 self._collect_children()
             case inbox.Ping(seen):
                 seen.set()
+            case inbox.Fetched():
+                self._happen(Event.WEIGHTS_HERE)
             case inbox.Prepared(lock, weights, message):
                 self.lock, self.board.weights, self.board.message = lock, weights, message
                 self._happen(Event.WEIGHTS_GOOD)
@@ -326,6 +334,9 @@ class Agent:
         try:
             lock = files.take_engine_lock(self.work.run_dir)
             require_free(api.host, api.port, "the engine")
+            if self.work.fetch_weights is not None:
+                self.work.fetch_weights(self.board.note_fetch)
+                self.work.inbox.put(inbox.Fetched())
             report = self.work.check_weights(self._progress)
         except RuntimeFault as fault:
             self.work.inbox.put(inbox.Failed(fault))

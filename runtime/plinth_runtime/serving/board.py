@@ -9,8 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from plinth_runtime.contract.status import Phase, StartupStatus, Termination
-from plinth_runtime.serving.phases import FIRST_PERCENT, verifying_percent
-from plinth_runtime.serving.progress import WAY, Moment, eta_seconds
+from plinth_runtime.contract.transfer import TransferStatus
+from plinth_runtime.serving.phases import FIRST_PERCENT, weights_percent
+from plinth_runtime.serving.progress import Moment, eta_seconds
+
+WEIGHT_PHASES = (Phase.FETCHING, Phase.VERIFYING)
+"""Before there is an engine; not repeated for the next one."""
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
@@ -31,6 +35,7 @@ class Board:
     engine_pid: int | None = None
     bytes_done: int = 0
     bytes_total: int = 0
+    fetch: TransferStatus | None = None
     engine_percent: float = 0
     loaded: float | None = None
     former: Mapping[Phase, float] = field(default_factory=dict)
@@ -52,9 +57,10 @@ class Board:
         return self.phase is Phase.READY and self.reachable
 
     def enter(self, phase: Phase) -> None:
-        """Begin a phase; the time in it starts anew. With a new engine only the check of the weights is still true."""
+        """Begin a phase; the time in it starts anew. With a new engine only those of the weights are still true."""
         former = self.elapsed()
-        self.former = {p: former.get(p, 0.0) for p in WAY[:1]} if phase is Phase.STARTING else former
+        kept = {p: former[p] for p in WEIGHT_PHASES if p in former}
+        self.former = kept if phase is Phase.STARTING else former
         self.phase = phase
         self.phase_at = self.clock()
         self.loaded = None
@@ -68,13 +74,17 @@ class Board:
         if share is not None and self.phase is Phase.LOADING:
             self.loaded = share
 
+    def note_fetch(self, status: TransferStatus) -> None:
+        """Take in how far the weights are."""
+        self.fetch, self.bytes_total, self.bytes_done = status, status.bytes_total, status.bytes_done
+
     def elapsed(self) -> dict[Phase, float]:
         """Give the seconds in each phase of the present start, in their order."""
         return {**self.former, self.phase: self.former.get(self.phase, 0.0) + self.clock() - self.phase_at}
 
     def share(self) -> float | None:
         """Say what is done of the present phase (0 to 1), None where nothing measures it."""
-        if self.phase is Phase.VERIFYING:
+        if self.phase in WEIGHT_PHASES:
             return self.bytes_done / self.bytes_total if self.bytes_total else None
         return self.loaded if self.phase is Phase.LOADING else None
 
@@ -82,8 +92,8 @@ class Board:
         """Describe the present moment."""
         now, share = self.clock(), self.share()
         eta = eta_seconds(Moment(self.phase, now - self.phase_at, share), self.known)
-        verifying = self.phase is Phase.VERIFYING
-        percent = verifying_percent(self.bytes_done, self.bytes_total) if verifying else self.engine_percent
+        early = self.phase in WEIGHT_PHASES
+        percent = weights_percent(self.bytes_done, self.bytes_total) if early else self.engine_percent
         return StartupStatus(
             deployment=self.deployment,
             launch_digest=self.launch_digest,
@@ -97,6 +107,7 @@ class Board:
             eta_seconds=None if eta is None else round(eta, 1),
             bytes_done=self.bytes_done,
             bytes_total=self.bytes_total,
+            fetch=self.fetch,
             percent=round(percent, 1),
             weights=self.weights,
             restarts=self.restarts,

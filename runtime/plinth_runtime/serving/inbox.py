@@ -42,6 +42,11 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """The weights are in their folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """Engine lock, ports and weights are in order: the lock, the state of the weights, and a sentence about them."""
 
@@ -98,7 +103,7 @@ class EngineEnded:
 
 
 EngineNews = EngineStarted | EngineSighted | EngineProbed | EngineQuiet | EngineEnded
-Message = StopAsked | ChildDied | Ping | Prepared | Failed | EngineNews
+Message = StopAsked | ChildDied | Ping | Fetched | Prepared | Failed | EngineNews
 """`generation` counts the engines of one agent: news of a former one is recognised as such."""
 
 Inbox = SimpleQueue[Message]

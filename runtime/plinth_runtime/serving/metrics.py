@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from plinth_runtime.contract.status import Phase, StartupStatus
+from plinth_runtime.contract.transfer import transfer_gauges
 
 Reading = tuple[StartupStatus, bool]
 """The status, and whether clients may be sent here."""
@@ -49,9 +50,11 @@ def _elapsed(status: StartupStatus) -> Metric:
 def _gauges(status: StartupStatus, *, ready: bool) -> Iterator[tuple[str, str, float]]:
     yield "plinth_ready", "1 when clients may be sent here.", float(ready)
     yield "plinth_startup_percent", "Estimated progress to ready.", status.percent
-    yield "plinth_weight_bytes_done", "Weight bytes verified so far.", status.bytes_done
-    yield "plinth_weight_bytes_total", "Weight bytes to verify.", status.bytes_total
+    yield "plinth_weight_bytes_done", "Weight bytes fetched or verified so far.", status.bytes_done
+    yield "plinth_weight_bytes_total", "Weight bytes to fetch or verify.", status.bytes_total
     yield "plinth_weights_verified", "1 when the weights agree with the planned manifest.", status.weights == "verified"
+    if status.fetch is not None:
+        yield from transfer_gauges(status.fetch)
     yield "plinth_uptime_seconds", "Since the agent started.", status.seconds
     yield "plinth_phase_seconds", "Since the present phase began.", status.phase_seconds
     if status.phase_percent is not None:

@@ -47,7 +47,7 @@ MARKS = (
 
 LOADING_FROM, LOADING_TO = 55.0, 75.0
 
-FIRST_PERCENT = {Phase.VERIFYING: 0.0, Phase.STARTING: 10.0, Phase.READY: 100.0}
+FIRST_PERCENT = {Phase.FETCHING: 0.0, Phase.VERIFYING: 0.0, Phase.STARTING: 10.0, Phase.READY: 100.0}
 """Where a phase begins, for those that no line announces."""
 
 
@@ -68,6 +68,6 @@ def read_line(line: str) -> Sighting | None:
     return None
 
 
-def verifying_percent(done: int, total: int) -> float:
-    """Share of the way to ready while weights are checked."""
+def weights_percent(done: int, total: int) -> float:
+    """Share of the way to ready while weights are fetched or checked."""
     return FIRST_PERCENT[Phase.STARTING] * done / total if total else 0.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from plinth_runtime.contract.status import Phase
 
-WAY = (Phase.VERIFYING, Phase.STARTING, Phase.LOADING, Phase.WARMING)
+WAY = (Phase.FETCHING, Phase.VERIFYING, Phase.STARTING, Phase.LOADING, Phase.WARMING)
 """The phases of a start, in order. One that no line of the engine's log announced took no time."""
 
 

@@ -23,6 +23,7 @@ from plinth_runtime.contract.status import Phase
 class Event(StrEnum):
     """What can happen."""
 
+    WEIGHTS_HERE = "weights here"
     WEIGHTS_GOOD = "weights good"
     FAULT = "fault"  # found by ourselves, before or at the start of the engine
     LOADING_SEEN = "loading seen"
@@ -70,6 +71,10 @@ LIVE = (Phase.STARTING, Phase.LOADING, Phase.WARMING)
 
 
 def _rows() -> Iterator[tuple[Phase, Event, Step]]:
+    yield Phase.FETCHING, Event.WEIGHTS_HERE, Step(Phase.VERIFYING)
+    yield Phase.FETCHING, Event.FAULT, Step(Phase.FAILED, (Action.FINISH,))
+    yield Phase.FETCHING, Event.STOP, Step(Phase.STOPPED, (Action.FINISH,))
+
     yield Phase.VERIFYING, Event.WEIGHTS_GOOD, Step(Phase.STARTING, (Action.ARM_STARTUP, Action.SPAWN))
     yield Phase.VERIFYING, Event.FAULT, Step(Phase.FAILED, (Action.FINISH,))
     yield Phase.VERIFYING, Event.STOP, Step(Phase.STOPPED, (Action.FINISH,))
@@ -112,6 +117,9 @@ def _rows() -> Iterator[tuple[Phase, Event, Step]]:
 
 TABLE: Mapping[tuple[Phase, Event], Step] = MappingProxyType({(phase, event): to for phase, event, to in _rows()})
 
+BEGINNINGS = (Phase.FETCHING, Phase.VERIFYING)
+"""Where a life begins: with a source of weights, and without."""
+
 ENDS = (Phase.STOPPED, Phase.FAILED)
 
 
@@ -128,4 +136,5 @@ def mermaid() -> str:
             arrows.setdefault((phase, to.phase), []).append(event)
     lines = [f"    {start} --> {end}: {' / '.join(events)}" for (start, end), events in arrows.items()]
     ends = [f"    {phase} --> [*]" for phase in ENDS]
-    return "\n".join(["stateDiagram-v2", f"    [*] --> {Phase.VERIFYING}", *lines, *ends])
+    begins = [f"    [*] --> {phase}" for phase in BEGINNINGS]
+    return "\n".join(["stateDiagram-v2", *begins, *lines, *ends])

@@ -111,9 +111,8 @@ class CacheShelf:
 
     def current_manifest(self) -> bytes | None:
         """Give the manifest of the snapshot that was used last."""
-        ready = sorted(self.folder.glob(f"*/{STATE}/{READY}"), key=lambda path: path.stat().st_mtime)
         with suppress(OSError, IndexError):
-            return (ready[-1].parents[1] / MANIFEST_NAME).read_bytes()
+            return (self.ready_folders()[0] / MANIFEST_NAME).read_bytes()
         return None
 
     def is_ready(self, manifest_digest: str, state: str) -> bool:
@@ -128,6 +127,11 @@ class CacheShelf:
         return same and all(
             (snapshot / name).is_file() and (snapshot / name).samefile(blob) for name, blob in self._found.items()
         )
+
+    def ready_folders(self) -> list[Path]:
+        """Give the snapshots of this model, the one that was used last first."""
+        ready = sorted(self.folder.glob(f"*/{STATE}/{READY}"), key=lambda path: -path.stat().st_mtime)
+        return [path.parents[1] for path in ready]
 
     def open_up(self) -> None:
         """Do nothing: a snapshot never changes, a new one stands beside it."""

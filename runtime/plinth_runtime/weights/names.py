@@ -32,6 +32,11 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") and part not in {".", ".."} for part in name.split("/"))
 
 
+def is_pickle(name: str) -> bool:
+    """Tell names of files that can hold programs."""
+    return PurePosixPath(name).suffix.lower() in PICKLES
+
+
 def is_bookkeeping(name: str) -> bool:
     """Say whether a path is no part of a model: the manifest itself and anything hidden, as `.gitattributes`."""
     return name == MANIFEST_NAME or is_hidden(name)
@@ -45,6 +50,6 @@ def _fault(name: str, *, allow_pickle: bool) -> str | None:
         return f"{name!r} has a control character or a backslash in it"
     if len(name.encode()) > MAX_PATH_BYTES or any(len(part.encode()) > MAX_NAME_BYTES for part in segments):
         return f"{name[:80]!r}… is longer than a file name may be"
-    if not allow_pickle and PurePosixPath(name).suffix.lower() in PICKLES:
+    if not allow_pickle and is_pickle(name):
         return f"{name!r} is a pickle file: it may hold a program that runs when it is read"
     return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from plinth_runtime.contract.manifest import MANIFEST_NAME, ManifestFile, WeightManifest
 from plinth_runtime.errors import CorruptWeightsError, SourceRefusedError, SourceUnavailableError
-from plinth_runtime.weights.names import is_hidden, name_faults
+from plinth_runtime.weights.names import is_hidden, is_pickle, name_faults
 from plinth_runtime.weights.sources import (
     Checksums,
     Listing,
@@ -26,10 +26,14 @@ MANIFEST_LIMIT_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the caller wants: digests that must turn up (of the manifest or of files), and whether pickles may come."""
+    """What the caller wants: digests that must turn up (of the manifest or of files), and what becomes of pickles.
+
+    They are refused, come if `allow_pickle`, or are left out where no manifest names them if `skip_pickles`.
+    """
 
     expected: frozenset[str] = frozenset()
     allow_pickle: bool = False
+    skip_pickles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ def read_offer(source: Source, wishes: Wishes) -> Offer:
 def judge_offer(listing: Listing, text: bytes | None, wishes: Wishes, address: str) -> Offer:
     """Put listing and manifest together. Pure."""
     objects = tuple(row for row in listing.objects if row.name != MANIFEST_NAME and not is_hidden(row.name))
+    if wishes.skip_pickles and text is None:
+        objects = tuple(row for row in objects if not is_pickle(row.name))
     if not objects:
         raise SourceRefusedError(f"{address} holds no files")
     faults = name_faults((row.name for row in objects), allow_pickle=wishes.allow_pickle)

@@ -63,11 +63,14 @@ class FetchPlan:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How to fetch. `recheck`: believe no earlier check; `page_cache`: what is written stays in memory."""
+    """How to fetch. `recheck`: believe no earlier check; `page_cache`: what is written stays in memory; `reuse`: a
+    folder that is ready with weights of this source is taken as it is, and the source is not asked.
+    """
 
     recheck: bool = False
     page_cache: bool = False
     hash_all: bool = False
+    reuse: bool = False
 
 
 def plan_fetch(offer: Offer, shelf: Shelf, how: How, progress: Callable[[], None]) -> FetchPlan:

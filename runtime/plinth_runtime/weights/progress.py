@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TextIO
 
+from plinth_runtime.contract.transfer import TransferStatus
 from plinth_runtime.weights.work import Counters
 
 BAR_WIDTH = 24
@@ -81,14 +81,13 @@ class Lines:
             self._write(self._last, self._rate.update(self._clock(), self._last.bytes_done))
 
     def _write(self, counters: Counters, rate: float) -> None:
-        self._stream.write(json.dumps(progress_row(counters, rate)) + "\n")
+        self._stream.write(transfer_status(counters, rate).model_dump_json() + "\n")
         self._stream.flush()
 
 
-def progress_row(counters: Counters, rate: float) -> dict[str, object]:
-    """Give the state as machines read it: camelCase, bytes, seconds."""
-    row: dict[str, object] = {camel(name): value for name, value in asdict(counters).items()}
-    return row | {"bytesPerSecond": round(rate), "etaSeconds": eta_seconds(counters, rate)}
+def transfer_status(counters: Counters, rate: float) -> TransferStatus:
+    """Give the state as machines read it."""
+    return TransferStatus(**asdict(counters), bytes_per_second=round(rate), eta_seconds=eta_seconds(counters, rate))
 
 
 def bar_text(counters: Counters, rate: float) -> str:
@@ -117,9 +116,3 @@ def size_text(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= THOUSAND
     return f"{count:.3g} {UNITS[-1]}"
-
-
-def camel(name: str) -> str:
-    """Write a name as JSON keys are written."""
-    first, *rest = name.split("_")
-    return first + "".join(word.title() for word in rest)

@@ -115,6 +115,10 @@ class FolderShelf:
             return False
         return isinstance(found, dict) and (found.get("manifest"), found.get("state")) == (manifest_digest, state)
 
+    def ready_folders(self) -> list[Path]:
+        """Give the folders that may be the wanted model already."""
+        return [self.folder]
+
     def open_up(self) -> None:
         """Take READY away: the folder is about to change."""
         (self._state / READY).unlink(missing_ok=True)
