@@ -13,6 +13,7 @@ RuntimeFault
 ├── StartupTimeoutError     16  retry: a cold disk may be warm the next time
 ├── EngineDiedError         17  retry: the engine ended although nobody asked it to
 ├── HungError               18  retry: the engine had work and stood still
+├── PeerLostError           19  retry: another member of the group went away
 └── InternalError           70  never retry: a fault of this program
 
 Codes 0 (stopped as asked), 2 (wrong use of the command line), 4 (fetched, but nothing vouches for the bytes) and 5
@@ -147,6 +148,15 @@ class HungError(RuntimeFault):
     exit_code = 18
     retryable = True
     hint = "Look at the devices (driver, interconnect); if single steps are that slow, raise lifecycle.hangSeconds."
+
+
+class PeerLostError(RuntimeFault):
+    """Another member of the group was lost, started again without its engine, or never came."""
+
+    cause = Cause.PEER_LOST
+    exit_code = 19
+    retryable = True
+    hint = "Look at the node and the pod of the rank that is named, and whether members reach the leader's group port."
 
 
 class InternalError(RuntimeFault):
