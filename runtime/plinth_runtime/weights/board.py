@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from plinth_runtime.errors import CorruptWeightsError, SourceRefusedError, SourceUnavailableError
+from plinth_runtime.weights.reader import Buffer
 from plinth_runtime.weights.sources import (
     NotFoundError,
     RefusedError,
@@ -21,6 +22,7 @@ from plinth_runtime.weights.sources import (
     TransientError,
     WrongAnswerError,
 )
+from plinth_runtime.weights.streams import Share
 from plinth_runtime.weights.window import StreamState, Window, adapt, streams_to_cut
 from plinth_runtime.weights.work import Counters, FileWork, Job
 
@@ -49,6 +51,7 @@ class Lane:
     """One busy stream."""
 
     job: Job
+    buffer: Buffer
     began: float
     last_byte: float
     received: int = 0
@@ -71,6 +74,7 @@ class Board:
         self,
         jobs: Iterable[Job],
         patience: Patience,
+        share: Share,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -78,6 +82,7 @@ class Board:
         self._chance = chance
         self.window = Window()
         self._patience = patience
+        self._share = share
         self._clock = clock
         self._ready = deque(jobs)
         self._later: list[Job] = []
@@ -92,16 +97,17 @@ class Board:
         self._last_progress = (now, 0)
         self.fault: BaseException | None = None
 
-    def take(self, number: int) -> Job | None:
-        """Wait for a part to fetch; None: there is nothing more to do."""
+    def take(self, number: int) -> tuple[Job, Buffer] | None:
+        """Wait for a part to fetch, and memory to fetch it through; None: there is nothing more to do."""
         with self._changed:
             while not self._closed:
                 now = self._clock()
                 self._wake(now)
-                if self._ready and len(self._lanes) < self.window.streams and now >= self._resume_at:
+                may = self._ready and len(self._lanes) < self.window.streams and now >= self._resume_at
+                if may and (buffer := self._share.take()) is not None:
                     job = self._ready.popleft()
-                    self._lanes[number] = Lane(job, now, now)
-                    return job
+                    self._lanes[number] = Lane(job, buffer, now, now)
+                    return job, buffer
                 self._changed.wait(WAIT_SECONDS if not self._later else self._patience.first_backoff)
             return None
 
@@ -189,6 +195,7 @@ class Board:
     def _retire(self, number: int) -> Lane:
         lane = self._lanes.pop(number)
         self._retired_bytes += lane.received
+        self._share.give_back(lane.buffer)
         return lane
 
     def _stop(self, fault: BaseException | None) -> None:

@@ -23,6 +23,7 @@ from plinth_runtime.weights.plan_fetch import FetchPlan, How, Shelf, plan_fetch
 from plinth_runtime.weights.reuse import find_ready
 from plinth_runtime.weights.shelf import Ready
 from plinth_runtime.weights.sources import ChangedError, RemoteObject, Source, SourceError, TransientError
+from plinth_runtime.weights.streams import Streams
 from plinth_runtime.weights.structure import structure_faults
 from plinth_runtime.weights.transfer import Transport, run_transfer
 from plinth_runtime.weights.verify import corrupt
@@ -76,11 +77,12 @@ class Target(Shelf, Place, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FetchOptions:
-    """How to fetch."""
+    """How to fetch. `streams`: give the same to several fetches of one process, and they share its bound."""
 
     wishes: Wishes = field(default_factory=Wishes)
     how: How = field(default_factory=How)
     patience: Patience = field(default_factory=Patience)
+    streams: Streams = field(default_factory=Streams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,8 @@ class _Fetch:
             target.make_room(needed)
         if needed > (free := free_bytes(target.room)):
             raise NoSpaceError(f"{target.room} needs {needed} bytes for the missing files and has {free} free")
-        transport = Transport(self._source, target.journal, target, self._watch, self._options.patience)
+        options = self._options
+        transport = Transport(self._source, target.journal, target, self._watch, options.patience, options.streams)
         return run_transfer(plan.works, transport, self._counters)
 
     def _judge(self, offer: Offer, plan: FetchPlan, finished: list[FileWork]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from plinth_runtime.weights.finisher import Arrival, Finisher, Place
 from plinth_runtime.weights.journal import Journal
 from plinth_runtime.weights.reader import Buffer, pull
 from plinth_runtime.weights.sources import Session, Source
+from plinth_runtime.weights.streams import Streams
 from plinth_runtime.weights.window import first_window
 from plinth_runtime.weights.work import Counters, FileWork, Job, Watch
 
@@ -34,6 +35,7 @@ class Transport:
     place: Place
     watch: Watch
     patience: Patience = field(default_factory=Patience)
+    streams: Streams = field(default_factory=Streams)
 
 
 def run_transfer(works: Sequence[FileWork], transport: Transport, counters: Counters) -> list[FileWork]:
@@ -59,7 +61,8 @@ class _Transfer:
         self._works = works
         self._jobs = len(jobs)
         self._transport = transport
-        self._board = Board(jobs, transport.patience)
+        self._share = transport.streams.join()
+        self._board = Board(jobs, transport.patience, self._share)
         self._board.counters = counters
         self._board.window = first_window(os.cpu_count() or 1)
         self._threads: list[threading.Thread] = []
@@ -90,6 +93,7 @@ class _Transfer:
         deadline = time.monotonic() + STREAM_END_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._share.leave()
         self.finisher.close(flush_seconds)
         for work in self._works:
             # A stream that could not be cut still writes into its file, which is nobody's any more.
@@ -107,14 +111,13 @@ class _Transfer:
 
     def _stream(self, number: int) -> None:
         session: Session | None = None
-        buffer = Buffer()
-        while (job := self._board.take(number)) is not None:
-            session = self._fetch(number, job, session, buffer)
+        while (taken := self._board.take(number)) is not None:
+            session = self._fetch(number, *taken, session)
         with suppress(Exception):
             if session is not None:
                 session.close()
 
-    def _fetch(self, number: int, job: Job, session: Session | None, buffer: Buffer) -> Session | None:
+    def _fetch(self, number: int, job: Job, buffer: Buffer, session: Session | None) -> Session | None:
         """Fetch one part. Returns the session if it can be used again."""
         try:
             session = session or self._transport.source.session()

@@ -1,0 +1,142 @@
+"""Several models at once: one bound for all streams of a process, shared fairly, and each fetch ends by itself."""
+
+import threading
+import time
+
+import pytest
+from fakes.object_server import FOREVER, Fault, ObjectServer
+from hypothesis import given
+from hypothesis import strategies as st
+from weights.conftest import QUICK
+from weights.making import PART, contents, noise, safetensors
+
+from plinth_runtime.errors import FetchCancelledError
+from plinth_runtime.weights.board import Patience
+from plinth_runtime.weights.fetch import FetchOptions, fetch
+from plinth_runtime.weights.publish import PublishOptions, publish
+from plinth_runtime.weights.shelf import FolderShelf
+from plinth_runtime.weights.sources.opening import open_source, open_store
+from plinth_runtime.weights.streams import Streams
+
+MODELS = 3
+BOUND = 6
+PATIENT_SECONDS = 60
+
+
+def test_one_transfer_may_have_all():
+    """Who is alone gets every stream, and none beyond."""
+    share = Streams(3).join()
+    assert [share.take() is not None for _ in range(4)] == [True, True, True, False]
+
+
+def test_who_comes_later_gets_an_equal_part():
+    """Permits that come back go to the one that has less, until the parts are equal."""
+    streams = Streams(4)
+    first = streams.join()
+    held = [first.take() for _ in range(4)]
+    second = streams.join()
+    assert second.take() is None
+    first.give_back(held.pop())
+    assert first.take() is None  # the second one waits
+    assert second.take() is not None
+    first.give_back(held.pop())
+    assert second.take() is not None
+    assert second.take() is None
+    second.leave()
+    assert not streams.most - first.held - second.held
+
+
+@given(st.integers(1, 8), st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=60))
+def test_never_more_than_the_bound(most, steps):
+    """Whatever the order of taking and giving back: never more permits than the bound, and memory is used again."""
+    streams = Streams(most)
+    members = [(streams.join(), []) for _ in range(3)]
+    seen = set()
+    for number, takes in steps:
+        share, held = members[number]
+        if takes and (buffer := share.take()) is not None:
+            held.append(buffer)
+            seen.add(id(buffer))
+        elif not takes and held:
+            share.give_back(held.pop())
+        assert sum(len(rows) for _, rows in members) <= most
+    assert len(seen) <= most
+
+
+@pytest.fixture
+def servers(tmp_path):
+    """Servers of one published model each, of many parts."""
+    running = []
+    for number in range(MODELS):
+        root = tmp_path / f"published-{number}"
+        root.mkdir()
+        data = noise(24 * PART, number)
+        (root / "model.safetensors").write_bytes(safetensors({"a": 24 * PART}, data))
+        publish(root, open_store(str(root)), PublishOptions(part_size=PART), lambda _: None)
+        running.append(ObjectServer(root).__enter__())
+    yield running
+    for server in running:
+        server.__exit__()
+
+
+def bring(server, folder, streams, watch=lambda _: None, patience=QUICK):
+    """Fetch a server's model."""
+    options = FetchOptions(patience=patience, streams=streams)
+    return fetch(open_source(server.address), FolderShelf(folder), options, watch)
+
+
+@pytest.mark.processes
+def test_models_share_the_bound(servers, tmp_path):
+    """Three models at once arrive over no more streams than one bound allows, and each has some all the time."""
+    streams, open_at_once = Streams(BOUND), []
+    for server in servers:
+        server.delay = 0.02
+
+    def watch(_):
+        open_at_once.append([server.open for server in servers])
+
+    ends = []
+
+    def run(number):
+        ends.append(bring(servers[number], tmp_path / f"out-{number}", streams, watch).state)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(MODELS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENT_SECONDS)
+    assert ends == ["verified"] * MODELS
+    # The server lets go of a request a moment after its client did.
+    assert max(map(sum, open_at_once)) <= BOUND * 1.5
+    for number, server in enumerate(servers):
+        assert contents(tmp_path / f"out-{number}") == contents(server.root)
+
+
+@pytest.mark.processes
+def test_one_of_several_is_cancelled(servers, tmp_path):
+    """A fetch that is told to stop while its streams stand still ends within two seconds; the other gets them."""
+    streams, stop = Streams(BOUND), threading.Event()
+    servers[0].faults = [Fault("stall", "safetensors", times=FOREVER, at=9)]
+    told = []
+
+    def watch(_):
+        if stop.is_set():
+            raise FetchCancelledError("told to")
+
+    def run():
+        with pytest.raises(FetchCancelledError):
+            bring(servers[0], tmp_path / "out-0", streams, watch, Patience(silence=PATIENT_SECONDS))
+        told.append(time.monotonic())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while servers[0].open < BOUND:
+        time.sleep(0.01)
+    other = threading.Thread(target=lambda: told.append(bring(servers[1], tmp_path / "out-1", streams).state))
+    other.start()
+    began = time.monotonic()
+    stop.set()
+    thread.join(PATIENT_SECONDS)
+    assert told[0] - began < 2
+    other.join(PATIENT_SECONDS)
+    assert told[1] == "verified"
