@@ -122,7 +122,7 @@ def _observe_host(spec: StackSpec, root: Path, stack: str) -> HostFacts:
         for host, port in zip((deployment.host, "127.0.0.1"), deployment.ports, strict=True):
             if port not in own and (holder := _holder(host, port)):
                 taken[port] = holder
-    engines = {deployment.engine for deployment in local.values()}
+    engines = {deployment.environment_name for deployment in local.values()}
     found = {engine: naming.engine_python(root, engine) for engine in engines}
     return HostFacts(
         memory_bytes=psutil.virtual_memory().total,

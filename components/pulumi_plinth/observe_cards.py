@@ -23,7 +23,8 @@ from pulumi_plinth.model.catalogue import Catalogue, geometry, load_catalogue
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import parameter_count
 from pulumi_plinth.stack import StackSpec
-from pulumi_plinth.store.plan import plan_store
+from pulumi_plinth.store.plan import folder_of
+from pulumi_plinth.store.spec import FolderStoreSpec
 
 CARD_LIMIT_BYTES = 4 << 20
 """A card as printed has some kilobytes."""
@@ -60,9 +61,10 @@ class Cards:
         return self._from_catalogue(deployment.model, model)
 
     def _folder(self, model: ModelSpec) -> Path | None:
-        if not model.store or not model.path or model.store not in self.spec.stores:
+        store = self.spec.stores.get(model.store or "")
+        if not model.path or not isinstance(store, FolderStoreSpec):
             return None
-        return plan_store(model.store, self.spec.stores[model.store], self.root).path / model.path
+        return folder_of(store, self.root) / model.path
 
     def _from_file(self, path: Path, field: str) -> CardFacts:
         try:

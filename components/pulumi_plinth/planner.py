@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +20,7 @@ from pulumi_plinth.model.describe import described
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import human_gib
 from pulumi_plinth.stack import CONFIG_KEY, StackSpec
-from pulumi_plinth.store.plan import StorePlan, plan_store
+from pulumi_plinth.store.plan import StoreCase, StorePlan, plan_store, store_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class StackPlan:
     def to_json(self) -> dict[str, Any]:
         """Render for `plinth plan --json`: plain values, reasons included."""
         return {
-            "stores": [{"name": store.name, "kind": store.kind, "path": str(store.path)} for store in self.stores],
+            "stores": [store.to_json() for store in self.stores],
             "models": [{"name": name, **_model_json(model)} for name, model in self.models.items()],
             "deployments": sorted(
                 [*map(_deployment_json, self.deployments), *(plan.to_json() for plan in self.kubernetes)],
@@ -83,7 +83,7 @@ class StackPlan:
 def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
     """Decide everything. Raises SpecError with all faults of all parts."""
     faults: list[Fault] = []
-    stores = tuple(plan_store(name, store, facts.root) for name, store in sorted(spec.stores.items()))
+    stores = tuple(_stores(spec, facts, faults))
     for name, model in facts.models.items():
         path = f"{CONFIG_KEY}.models.{name}.path"
         remedy = "point it at a complete model folder, or restore the files"
@@ -118,6 +118,15 @@ def _chat_template(spec: StackSpec, facts: Facts, name: str, faults: list[Fault]
         faults.append(Fault(path, written, "cannot be read", "write the path of a text file, from the project's root"))
     faults.extend(check(text, path) if text is not None else ())
     return text
+
+
+def _stores(spec: StackSpec, facts: Facts, faults: list[Fault]) -> Iterator[StorePlan]:
+    for name, store in sorted(spec.stores.items()):
+        case = StoreCase(name, facts.root, spec.models_in(name), spec.oci, f"{naming.PACKAGE}-{facts.stack}")
+        if found := store_faults(f"{CONFIG_KEY}.stores.{name}", case, store):
+            faults.extend(found)
+        else:
+            yield plan_store(case, store)
 
 
 def _case(spec: StackSpec, facts: Facts, name: str, templates: Mapping[str, str | None]) -> DeploymentCase:

@@ -7,6 +7,7 @@ import pulumi
 from pulumi_plinth import naming
 from pulumi_plinth.deployment.component import ModelDeployment
 from pulumi_plinth.planner import StackPlan
+from pulumi_plinth.store.args import args_of
 from pulumi_plinth.store.component import ModelStore
 
 
@@ -26,7 +27,8 @@ class Platform(pulumi.ComponentResource):
         super().__init__(naming.PLATFORM, name, {}, opts)
         inside = pulumi.ResourceOptions(parent=self)
         stores = {
-            store.name: ModelStore(naming.child(name, f"store-{store.name}"), store, inside) for store in plan.stores
+            store.name: ModelStore(naming.child(name, f"store-{store.name}"), args_of(store), inside)
+            for store in plan.stores
         }
         servers = {
             item.name: ModelDeployment(naming.child(name, item.name), item, stores[item.store].location, inside)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from pulumi_plinth.deployment.spec import DeploymentSpec
 from pulumi_plinth.model.spec import ModelSpec
-from pulumi_plinth.spec import Spec
 from pulumi_plinth.stack import CONFIG_KEY, StackSpec
 from pulumi_plinth.store.spec import StoreSpec
 
@@ -35,14 +36,14 @@ def markdown(schema: Mapping[str, Any]) -> str:
 
 def schema_of(part: str) -> dict[str, Any]:
     """Return the JSON schema of `stack`, `store`, `model`, `deployment`, or of the whole stack `file`."""
-    specs: dict[str, type[Spec]] = {
+    specs: dict[str, Any] = {
         "stack": StackSpec,
         "store": StoreSpec,
         "model": ModelSpec,
         "deployment": DeploymentSpec,
     }
     if part != "file":
-        return specs[part].model_json_schema()
+        return TypeAdapter(specs[part]).json_schema()
     stack = StackSpec.model_json_schema()
     definitions = stack.pop("$defs")
     return {

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError
 
+from pulumi_plinth.deployment.kubernetes.spec import KubernetesSpec
 from pulumi_plinth.deployment.spec import DeploymentSpec
 from pulumi_plinth.deployment.targets import misplaced
 from pulumi_plinth.errors import Fault, SpecError, faults_of, unknown_name
@@ -29,6 +30,11 @@ class StackSpec(Spec):
     deployments: dict[Label, DeploymentSpec] = Field(default_factory=dict, description="Servers, by name.")
     shapes: dict[ShapeName, ShapeSpec] = Field(
         default_factory=dict, description="Shapes of nodes that no table knows yet, or what you pay for those it knows."
+    )
+
+    kubernetes: KubernetesSpec | None = Field(
+        default=None,
+        description="The cluster that deployments with `target: kubernetes` run on. Default: none, they are planned.",
     )
 
     @classmethod
@@ -71,7 +77,7 @@ class StackSpec(Spec):
                 yield unknown_name(f"{path}.model", deployment.model, models)
             elif deployment.model in self.models:
                 yield from _model_faults(f"{path}.model", deployment, self.models[deployment.model])
-            yield from misplaced(path, deployment)
+            yield from misplaced(path, deployment, described=self.kubernetes is not None)
         yield from name_faults(self.models, f"{CONFIG_KEY}.models")
         yield from self._port_faults()
 

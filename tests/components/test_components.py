@@ -12,8 +12,8 @@ from pulumi_plinth.errors import SpecError
 from pulumi_plinth.planner import plan_stack
 from pulumi_plinth.platform import Platform
 from pulumi_plinth.stack import StackSpec
+from pulumi_plinth.store.args import args_of
 from pulumi_plinth.store.component import ModelStore
-from pulumi_plinth.store.plan import StorePlan
 
 KEY = "k-very-secret-k"
 
@@ -129,7 +129,7 @@ def test_two_instances_of_each_component_live_in_one_program(plan):
         Platform("one", plan)
         Platform("two", plan)
         for name in ("a", "b"):
-            store = ModelStore(f"{name}-store", plan.stores[0])
+            store = ModelStore(f"{name}-store", args_of(plan.stores[0]))
             ModelDeployment(f"{name}-chat", plan.deployments[0], store.location)
 
     assert len(build(program).requests) == 2 * 6 + 2 * 3
@@ -205,7 +205,5 @@ def test_a_preview_says_a_line_for_each_deployment(plan, monkeypatch):
 def test_a_store_says_where_it_is(tmp_path):
     """The location of a folder store is its path."""
     seen = []
-    store = StorePlan("disk", "folder", tmp_path)
-    build(lambda: ModelStore("disk", store).location.apply(seen.append))
+    build(lambda: ModelStore("disk", {"path": str(tmp_path)}).location.apply(seen.append))
     assert seen == [str(tmp_path)]
-    assert dataclasses.asdict(store)["path"] == tmp_path

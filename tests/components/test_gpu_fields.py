@@ -7,7 +7,7 @@ from support.gpus import DOCUMENT, changed
 
 from pulumi_plinth.deployment.gpu_spec import AdaptersSpec, NodeSpec, ParallelSpec, ReplicasSpec, ThroughputSpec
 from pulumi_plinth.deployment.spec import DeploymentSpec
-from pulumi_plinth.deployment.targets import LOCAL_ONLY
+from pulumi_plinth.deployment.targets import HOST_ONLY, POD_ONLY, PROCESSORS_ONLY, SERVING
 from pulumi_plinth.errors import SpecError
 from pulumi_plinth.fit.declared import ShapeSpec
 from pulumi_plinth.observe_cards import Cards
@@ -54,8 +54,12 @@ STARTS = {
 """What stands there before a field of a part is changed."""
 
 
+ELSEWHERE = {"target", "engine", "pool", *HOST_ONLY, *PROCESSORS_ONLY, *POD_ONLY, *SERVING}
+"""Fields that other targets have, and those of pods, which tests/deployment changes in turn."""
+
+
 @pytest.mark.parametrize(
-    "field", [field.alias for name, field in DeploymentSpec.model_fields.items() if name not in {"target", *LOCAL_ONLY}]
+    "field", [field.alias for name, field in DeploymentSpec.model_fields.items() if name not in ELSEWHERE]
 )
 def test_every_field_matters(gpus, tmp_path, field):
     """Changing any field of a deployment on GPUs changes its plan: a field that does nothing is a bug."""

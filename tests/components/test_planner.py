@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from pulumi_plinth.deployment.spec import DeploymentSpec
-from pulumi_plinth.deployment.targets import GPU_ONLY
+from pulumi_plinth.deployment.targets import CLUSTER_ONLY, GPU_ONLY
 from pulumi_plinth.errors import SpecError
 from pulumi_plinth.planner import plan_stack
 from pulumi_plinth.quantities import GIB
@@ -209,7 +209,12 @@ OTHER = {
 
 
 @pytest.mark.parametrize(
-    "field", [field.alias for name, field in DeploymentSpec.model_fields.items() if name not in {"target", *GPU_ONLY}]
+    "field",
+    [
+        field.alias
+        for name, field in DeploymentSpec.model_fields.items()
+        if name not in {"target", "pool", *GPU_ONLY, *CLUSTER_ONLY}
+    ],
 )
 def test_every_field_matters(document, facts, field):
     """Changing any field of a deployment changes its plan: a field that does nothing is a bug."""

@@ -56,7 +56,7 @@ def launch_config(
             host=spec.host,
             port=port,
             keys_file=None if spec.open else str(run_dir.keys),
-            generate=spec.generate,
+            generate=bool(spec.generate),
             max_queued_requests=spec.max_queued_requests,
             max_body_bytes=spec.max_body_size,
         ),

@@ -82,18 +82,18 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
     """Decide one deployment; every fault found is added to `faults`. None: the model itself cannot be described."""
     faults.extend(_port_faults(case))
     faults.extend(lifecycle_faults(f"{case.path}.model", case.spec.model, case.declared.lifecycle))
-    python = case.host.engines.get(case.spec.engine)
+    python = case.host.engines.get(case.spec.environment_name)
     if python is None:
-        remedy = f"run `make engine ENGINE={case.spec.engine}`"
-        faults.append(Fault(f"{case.path}.engine", case.spec.engine, "is not installed on this host", remedy))
+        remedy = f"run `make engine ENGINE={case.spec.environment_name}`"
+        faults.append(Fault(f"{case.path}.engine", case.spec.environment_name, "is not installed on this host", remedy))
     checked = check_stack(
-        case.spec.engine, case.spec.engine_args, tuple(case.spec.environment), case.path, OWNED_ARGUMENTS
+        case.spec.environment_name, case.spec.engine_args, tuple(case.spec.environment), case.path, OWNED_ARGUMENTS
     )
     faults.extend(checked.faults)
     card = case.model.card
     if card is None:
         return None
-    served = Served(case.spec.model, case.declared, card, case.spec.engine)
+    served = Served(case.spec.model, case.declared, card, case.spec.environment_name)
     faults.extend(engine_faults(case.path, served, checked))
     length = case.spec.max_model_len or case.declared.max_tokens or card.max_context
     serving = HostServing(length, case.spec.max_num_seqs, case.spec.dtype)
@@ -106,7 +106,7 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
         startup_timeout_seconds=startup,
         chat_template=case.chat_template,
     )
-    faults.extend(_length_faults(case, card, memory, decided.max_model_len))
+    faults.extend(length_faults(case.path, case.spec, card, memory, decided.max_model_len))
     run_dir = RunDir(case.run_dir)
     launch = launch_config(case.name, case.spec, case.model, decided, run_dir)
     return DeploymentPlan(
@@ -129,20 +129,23 @@ def _port_faults(case: DeploymentCase) -> Iterator[Fault]:
             yield Fault(f"{case.path}.{field}", port, problem, "stop that process or write another port")
 
 
-def _length_faults(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, wanted: int) -> Iterator[Fault]:
-    path = f"{case.path}.maxModelLen"
+def length_faults(
+    deployment: str, spec: DeploymentSpec, card: ModelCard, memory: MemoryPlan, wanted: int
+) -> Iterator[Fault]:
+    """Find what is wrong with context and cache of an engine on processors."""
+    path = f"{deployment}.maxModelLen"
     if card.max_context and wanted > card.max_context:
         problem = f"is longer than the {card.max_context} tokens the model was made for"
         yield Fault(path, wanted, problem, f"write at most {card.max_context}")
-    if case.spec.kv_cache_memory % GIB:
-        whole = max(1, round(case.spec.kv_cache_memory / GIB))
-        problem = f"is {human_gib(case.spec.kv_cache_memory)}; this engine takes whole GiB"
-        yield Fault(f"{case.path}.kvCacheMemory", case.spec.kv_cache_memory, problem, f"write '{whole}Gi'")
+    if spec.kv_cache_memory % GIB:
+        whole = max(1, round(spec.kv_cache_memory / GIB))
+        problem = f"is {human_gib(spec.kv_cache_memory)}; this engine takes whole GiB"
+        yield Fault(f"{deployment}.kvCacheMemory", spec.kv_cache_memory, problem, f"write '{whole}Gi'")
     if wanted > memory.kv_tokens:
         need = -(-wanted * memory.kv_bytes_per_token // GIB)
         problem = (
             f"needs {wanted:,} x {memory.kv_bytes_per_token} B = {human_gib(wanted * memory.kv_bytes_per_token)} of KV "
-            f"cache for one request, {human_gib(case.spec.kv_cache_memory)} hold {memory.kv_tokens:,} tokens"
+            f"cache for one request, {human_gib(spec.kv_cache_memory)} hold {memory.kv_tokens:,} tokens"
         )
         yield Fault(path, wanted, problem, f"write at most {memory.kv_tokens} or kvCacheMemory: {need}Gi")
 

@@ -15,6 +15,13 @@ from pulumi_plinth.deployment.gpu_spec import (
     ReplicasSpec,
     ThroughputSpec,
 )
+from pulumi_plinth.deployment.pod_spec import (
+    AutoscalingSpec,
+    PodSpec,
+    PodWeightsSpec,
+    RolloutSpec,
+    WorkloadKind,
+)
 from pulumi_plinth.fit.plan import UTILIZATION
 from pulumi_plinth.fit.price import Capacity
 from pulumi_plinth.quantities import GIB, ByteSize, Label, Port, Seconds
@@ -43,14 +50,14 @@ class DeploymentSpec(Spec):
     model: Label = Field(description="The model to serve (a key under `models`). Required.")
     target: Literal["local", "kubernetes"] = Field(
         default="local",
-        description="Where it runs: `local` is a process on this host; `kubernetes` is planned by `plinth plan` and "
-        "not deployed yet. Default: local, which needs nothing but this host.",
+        description="Where it runs: `local` is a process on this host, `kubernetes` are pods on the cluster under "
+        "`kubernetes` (without that part it is planned only). Default: local, which needs nothing but this host.",
     )
     card: str | None = Field(
         default=None,
         min_length=1,
-        description="GPUs only: file with the model's card as `plinth card --json` prints it, from the project's root. "
-        "Default: the model's folder, its `configuration`, or the catalogue by its preset, hub id or name.",
+        description="Kubernetes only: file with the model's card as `plinth card --json` prints it, from the project's "
+        "root. Default: the model's folder, its `configuration`, or the catalogue by its preset, hub id or name.",
     )
     shape: str | None = Field(
         default=None,
@@ -85,7 +92,25 @@ class DeploymentSpec(Spec):
         "the most replicas. Default: on-demand, what everybody can have.",
     )
     replicas: ReplicasSpec = Field(
-        default_factory=ReplicasSpec, description="GPUs only: fewest and most replicas. Default: one, always."
+        default_factory=ReplicasSpec, description="Kubernetes only: fewest and most replicas. Default: one, always."
+    )
+    autoscaling: AutoscalingSpec | None = Field(
+        default=None, description="Kubernetes only: changes the replicas by load. Default: none, the fewest run."
+    )
+    rollout: RolloutSpec = Field(
+        default_factory=RolloutSpec,
+        description="Kubernetes only: how pods are replaced. Default: by GPUs that are free.",
+    )
+    workload: WorkloadKind = Field(
+        default="auto",
+        description="Kubernetes only: kind of object that runs the pods. Default: auto, a Deployment for one node, a "
+        "group for several, what KAITO makes for its presets.",
+    )
+    weights: PodWeightsSpec | None = Field(
+        default=None, description="Kubernetes only: weights in a claim or an image. Default: as the model's URI says."
+    )
+    pod: PodSpec = Field(
+        default_factory=PodSpec, description="Kubernetes only: how pods look. Default: planned, for `restricted`."
     )
     concurrency: int | None = Field(
         default=None,
@@ -115,9 +140,10 @@ class DeploymentSpec(Spec):
         default=None,
         description="GPUs only: measured throughput of one replica, for the price of tokens. Default: not known.",
     )
-    engine: Literal["vllm-cpu"] = Field(
-        default="vllm-cpu",
-        description="The engine environment (a folder under runtime/engines). Default: the one that runs everywhere.",
+    engine: Literal["vllm-cpu", "vllm-cuda"] | None = Field(
+        default=None,
+        description="The engine environment (a folder under runtime/engines; the image has it in a pod). Default: "
+        "vllm-cpu on this host, where it runs everywhere, and vllm-cuda in pods.",
     )
     host: str = Field(
         default="127.0.0.1",
@@ -127,19 +153,20 @@ class DeploymentSpec(Spec):
     port: Port = Field(default=8000, description="TCP port of the OpenAI API. Default: the engine's own default.")
     management_port: Port | None = Field(
         default=None,
-        description="TCP port for probes and progress, always on 127.0.0.1. Default: `port` + 1000, so that two "
-        "deployments with different ports do not meet.",
+        description="TCP port for probes and progress, on 127.0.0.1 or the pod's address. Default: `port` + 1000, so "
+        "that two deployments with different ports do not meet.",
     )
     open: bool = Field(
         default=False,
         strict=True,
-        description="Answer without an API key. Default: false, a key is generated once and is a secret output.",
+        description="Answer without an API key. Default: false; on this host a key is generated once and is a secret "
+        "output, in a cluster the Secret `pod.keysSecret` has them.",
     )
-    generate: bool = Field(
-        default=False,
+    generate: bool | None = Field(
+        default=None,
         strict=True,
         description="Also answer `/generate` and `/healthz`, as services of the llama-2 image do. Default: false, the "
-        "OpenAI API is enough for new clients.",
+        "OpenAI API is enough for new clients; true in pods for the presets whose contract it is.",
     )
     max_model_len: int | None = Field(
         default=None,
@@ -237,6 +264,16 @@ class DeploymentSpec(Spec):
         for name in sorted(value.keys() & REFUSED_VARIABLES.keys()):
             raise ValueError(f"may not have {name} ({REFUSED_VARIABLES[name]}); remove it")
         return value
+
+    @property
+    def environment_name(self) -> Literal["vllm-cpu", "vllm-cuda"]:
+        """The engine environment as written, or as the target says."""
+        return self.engine or ("vllm-cpu" if self.target == "local" else "vllm-cuda")
+
+    @property
+    def on_gpus(self) -> bool:
+        """Whether it runs on GPUs."""
+        return self.target == "kubernetes" and self.environment_name == "vllm-cuda"
 
     @property
     def ports(self) -> tuple[int, int]:

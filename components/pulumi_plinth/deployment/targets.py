@@ -10,30 +10,32 @@ from pulumi_plinth.errors import Fault
 if TYPE_CHECKING:
     from pulumi_plinth.deployment.spec import DeploymentSpec
 
-LOCAL_ONLY = {
-    "engine": "nodes with GPUs run vLLM's CUDA build",
-    "host": "a pod has an address of its own",
-    "port": "a pod has ports of its own",
-    "management_port": "a pod has ports of its own",
-    "open": "this release plans GPUs and does not yet guard an API there",
-    "generate": "this release plans GPUs and does not yet serve an API there",
-    "max_queued_requests": "this release plans GPUs and does not yet guard an API there",
-    "max_body_size": "this release plans GPUs and does not yet guard an API there",
-    "kv_cache_memory": "on GPUs the cache is what gpuMemoryUtilization leaves",
-    "enforce_eager": "on GPUs the compiled path is the planned one",
-    "shutdown_timeout": "this release plans GPUs and runs nothing there yet",
-    "max_restarts": "the cluster restarts pods",
-    "stall_timeout": "this release plans GPUs and runs nothing there yet",
-    "hang_timeout": "this release plans GPUs and runs nothing there yet",
-    "probe_interval": "this release plans GPUs and runs nothing there yet",
-}
+HOST_ONLY = {"host": "a pod has an address of its own"}
 """Fields that a process on this host has and a pod has not, with the reason."""
 
+PROCESSORS_ONLY = {
+    "kv_cache_memory": "on GPUs the cache is what gpuMemoryUtilization leaves",
+    "enforce_eager": "on GPUs the compiled path is the planned one",
+}
+"""Fields of an engine on processors, with the reason why one on GPUs has them not."""
+
 GPU_ONLY = frozenset({
-    "shape", "node", "shapes", "region", "budget", "concurrency", "parallel", "replicas", "kv_cache_dtype", "adapters",
-    "capacity", "tokens_per_second", "gpu_memory_utilization", "card",
+    "shape", "node", "shapes", "region", "budget", "concurrency", "parallel", "kv_cache_dtype", "adapters",
+    "capacity", "tokens_per_second", "gpu_memory_utilization",
 })  # fmt: skip
-"""Fields that a process on this host has no use for."""
+"""Fields that an engine on processors has no use for."""
+
+POD_ONLY = frozenset({"autoscaling", "rollout", "workload", "weights", "pod"})
+"""Fields that need a cluster which the stack file describes."""
+
+CLUSTER_ONLY = POD_ONLY | {"card", "replicas"}
+"""Fields that a process on this host has no use for, GPUs or not."""
+
+SERVING = frozenset({
+    "port", "management_port", "open", "generate", "max_queued_requests", "max_body_size", "shutdown_timeout",
+    "max_restarts", "stall_timeout", "hang_timeout", "probe_interval",
+})  # fmt: skip
+"""Fields of the running server: without a described cluster nothing runs."""
 
 PLANNED_ARGUMENTS = frozenset({
     "--tensor-parallel-size", "-tp", "--pipeline-parallel-size", "-pp", "--data-parallel-size", "-dp",
@@ -43,23 +45,46 @@ PLANNED_ARGUMENTS = frozenset({
 """Engine arguments that follow from the plan on GPUs."""
 
 
-def misplaced(path: str, spec: DeploymentSpec) -> Iterator[Fault]:
-    """Find fields that the deployment's target cannot use, and arguments that would contradict its plan."""
-    written = sorted(spec.model_fields_set)
+def misplaced(path: str, spec: DeploymentSpec, *, described: bool = False) -> Iterator[Fault]:
+    """Find fields that the deployment's target cannot use, and arguments that would contradict its plan.
+
+    `described`: the stack file has a part `kubernetes`, so that pods can be made and not only planned.
+    """
+    for field in sorted(spec.model_fields_set):
+        if said := _misplaced(spec, field, described=described):
+            yield Fault(f"{path}.{alias(spec, field)}", None, *said)
+    if spec.target == "local" and spec.environment_name == "vllm-cuda":
+        yield Fault(f"{path}.engine", spec.engine, "needs GPUs, which the target local does not use", "write vllm-cpu")
+    if spec.target == "kubernetes" and not spec.on_gpus and not described:
+        problem = "runs in pods, and the stack describes no cluster for them"
+        yield Fault(f"{path}.engine", spec.engine, problem, "add `kubernetes:` to the stack")
+    if spec.on_gpus:
+        yield from _contradictions(path, spec)
+
+
+def _misplaced(spec: DeploymentSpec, field: str, *, described: bool) -> tuple[str, str] | None:
+    """Return what is wrong with a field that stands there, and what to do."""
     if spec.target == "local":
-        for field in written:
-            if field in GPU_ONLY:
-                remedy = "remove it, or write `target: kubernetes`"
-                yield Fault(f"{path}.{alias(spec, field)}", None, "has no meaning for the target local", remedy)
-        return
-    for field in written:
-        if field in LOCAL_ONLY:
-            problem = f"has no meaning for the target kubernetes: {LOCAL_ONLY[field]}"
-            yield Fault(f"{path}.{alias(spec, field)}", None, problem, "remove it, or write `target: local`")
+        misplaced_here = field in GPU_ONLY | CLUSTER_ONLY
+        said = ("has no meaning for the target local", "remove it, or write `target: kubernetes`")
+        return said if misplaced_here else None
+    nothing = "has no meaning for the target kubernetes"
+    if field in HOST_ONLY:
+        return f"{nothing}: {HOST_ONLY[field]}", "remove it, or write `target: local`"
+    if field in PROCESSORS_ONLY and spec.on_gpus:
+        return f"{nothing}: {PROCESSORS_ONLY[field]}", "remove it, or write `engine: vllm-cpu`"
+    if field in GPU_ONLY and not spec.on_gpus:
+        return "speaks of GPUs, and the engine vllm-cpu uses none", "remove it, or write `engine: vllm-cuda`"
+    undescribed = field in POD_ONLY | SERVING and not described
+    said = ("says how pods run, and the stack describes no cluster for them", "add `kubernetes:` to the stack")
+    return said if undescribed else None
+
+
+def _contradictions(path: str, spec: DeploymentSpec) -> Iterator[Fault]:
     if spec.dtype == "float32":
         problem = "is planned for on CPUs only; weights on GPUs are counted with two bytes"
         yield Fault(f"{path}.dtype", spec.dtype, problem, "write auto, bfloat16 or float16")
-    ways = [alias(spec, field) for field in ("shape", "node", "shapes") if field in written]
+    ways = [alias(spec, field) for field in ("shape", "node", "shapes") if field in spec.model_fields_set]
     if len(ways) > 1:
         problem = f"stands beside {' and '.join(ways[1:])}"
         yield Fault(f"{path}.{ways[0]}", None, problem, "say one of shape, node and shapes")
