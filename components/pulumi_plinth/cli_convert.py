@@ -40,7 +40,7 @@ def convert(files: tuple[str, ...], to: str, as_json: bool) -> None:
     """
     from pulumi_plinth.model.convert import convert as convert_texts
 
-    result = convert_texts([(name, _read(name)) for name in files], to)
+    result = convert_texts([(name, read_file(name)) for name in files], to)
     if as_json:
         written = {"documents": [{"name": name, "text": text} for name, text in result.outputs]}
         click.echo(json.dumps(result.to_json() | (written if to != "plinth" else {}), indent=2))
@@ -50,7 +50,8 @@ def convert(files: tuple[str, ...], to: str, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _read(name: str) -> bytes:
+def read_file(name: str) -> bytes:
+    """Read a file, or standard input for -; raises PlinthError."""
     try:
         if name == "-":
             return sys.stdin.buffer.read(MAX_BYTES + 1)

@@ -15,6 +15,7 @@ import click
 
 from pulumi_plinth.cli_models import json_option, read_folder
 from pulumi_plinth.errors import PlinthError
+from pulumi_plinth.throughput import Throughput
 
 if TYPE_CHECKING:
     from plinth_runtime.contract.card import ModelCard
@@ -64,7 +65,7 @@ class Subject:
 @click.option("--min-replicas", type=click.IntRange(0), default=1, show_default=True, help="For the price.")
 @click.option("--max-replicas", type=click.IntRange(1), help="For the price. Default: the fewest.")
 @click.option(
-    "--tokens-per-second", type=click.FloatRange(0, min_open=True), help="Of one replica, as you measured it."
+    "--tokens-per-second", type=Throughput(), help="Of one replica, as you measured it, or a bench report's file."
 )
 @click.option("--budget", type=click.FloatRange(0, min_open=True), help="Most dollars an hour at the most replicas.")
 @click.option("--allow", multiple=True, metavar="SHAPE", help="A shape that may be chosen; may be repeated.")
@@ -278,7 +279,8 @@ def _limits(options: dict[str, Any]) -> Limits:
 
     least = options["min_replicas"]
     replicas = Range(least, max(options["max_replicas"] or least, least))
-    terms = Terms(replicas, tokens_per_second=options["tokens_per_second"])
+    rate = options["tokens_per_second"]
+    terms = Terms(replicas, tokens_per_second=rate.value, tokens_source=rate.source) if rate else Terms(replicas)
     allowed = frozenset(options["allow"])
     return Limits(options["budget"], allowed=allowed, terms=terms)
 

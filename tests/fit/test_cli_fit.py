@@ -194,6 +194,23 @@ def test_replicas_and_a_measured_throughput_are_priced(run):
     assert any("$2.00 to $8.00 an hour" in reason["text"] for reason in said["reasons"])
 
 
+def test_a_throughput_from_a_benchmarks_report(run, tmp_path):
+    """The file of `plinth-runtime bench` gives number and source; what is none is refused by name."""
+    report = tmp_path / "bench.json"
+    report.write_text(json.dumps({"tokensPerSecond": {"value": 500, "source": "8 clients, 2026-11-21"}}))
+    said = run("fit", "qwen3-8b", "--shape", "VM.GPU.A10.1", "--tokens-per-second", report, "--json")[1]
+    assert said["price"]["per_million_tokens"] == pytest.approx(1.1111)
+    assert any("(8 clients, 2026-11-21)" in reason["text"] for reason in said["reasons"])
+    report.write_text("{}")
+    for word, problem in (
+        (report, "has no tokensPerSecond"),
+        ("nope", "neither a number nor a file"),
+        ("-1", "above 0"),
+    ):
+        code, _, error = run("fit", "qwen3-8b", "--shape", "VM.GPU.A10.1", "--tokens-per-second", word)
+        assert (code, problem in error) == (2, True), error
+
+
 @pytest.mark.parametrize("command", ["fit", "shapes"])
 def test_examples_keep_their_lines(run, command):
     """One a line, so that they can be copied."""

@@ -8,7 +8,7 @@ mismatch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from plinth_runtime.contract.card import ModelCard
 from pulumi_plinth.engines.environments import DEVICES, RELEASES
@@ -94,17 +94,26 @@ class Accelerator:
 
 def candidate_of(spec: ModelSpec, card: ModelCard | None) -> Candidate:
     """Describe a model by what somebody wrote, else by its folder; without either it is taken to be safetensors."""
-    found = card.quantization.method if card and card.quantization else None
-    counted = card.parameters if card else None
-    return Candidate(
-        format=spec.format or VersionedName(name="diffusers" if spec.diffusion_pipeline else "safetensors"),
+    found = described(card)
+    return replace(
+        found,
+        format=spec.format or (VersionedName(name="diffusers") if spec.diffusion_pipeline else found.format),
         framework=spec.framework,
-        architecture=spec.architecture or (card.architecture if card else None) or None,
-        quantization=spec.quantization or found,
-        parameters=parameter_count(spec.parameter_size) if spec.parameter_size else counted or None,
+        architecture=spec.architecture or found.architecture,
+        quantization=spec.quantization or found.quantization,
+        parameters=parameter_count(spec.parameter_size) if spec.parameter_size else found.parameters,
         pipeline=spec.diffusion_pipeline,
-        method=found,
     )
+
+
+def described(card: ModelCard | None) -> Candidate:
+    """Describe a model by its folder alone; without one it is taken to be safetensors."""
+    unknown = Candidate(format=VersionedName(name="safetensors"))
+    if card is None:
+        return unknown
+    method = card.quantization.method if card.quantization else None
+    architecture, parameters = card.architecture or None, card.parameters or None
+    return replace(unknown, architecture=architecture, quantization=method, parameters=parameters, method=method)
 
 
 def default_runtimes() -> tuple[Runtime, ...]:
