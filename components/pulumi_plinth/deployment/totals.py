@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pulumi_plinth.deployment.outline import Outline
 
@@ -25,6 +26,30 @@ class Totals:
     per_month: Bounds
     storage_per_month: Bounds
     unpriced: tuple[str, ...]
+
+    def kept(self) -> dict[str, Any]:
+        """Return what a later deployment is compared with: nodes and dollars, as plain values."""
+        nodes = {shape: list(count) for shape, count in self.nodes.items()}
+        return {"nodes": nodes, "perMonth": list(self.per_month)}
+
+
+def change(kept: Mapping[str, Any], after: Totals) -> tuple[str, ...]:
+    """Say what is added (+) and taken away (-) since totals were kept, at the fewest replicas; empty when nothing is.
+
+    Totals kept by another release count as far as they are understood.
+    """
+    before = kept.get("nodes") or {}
+    now = after.nodes
+    counts = {shape: now.get(shape, (0, 0))[0] - int(_least(before.get(shape))) for shape in {*before, *now}}
+    dollars = after.per_month[0] - _least(kept.get("perMonth"))
+    nodes = tuple(f"{count:+d} x {shape}" for shape, count in sorted(counts.items()) if count)
+    priced = (f"{'-' if dollars < 0 else '+'}${abs(dollars):,.2f} a month",) if round(dollars, 2) else ()
+    return (*nodes, *priced)
+
+
+def _least(pair: Any) -> float:
+    """Return the first of two bounds; nothing was kept: nothing was there."""
+    return float(pair[0]) if isinstance(pair, list | tuple) and pair else 0.0
 
 
 def totals(outlines: Iterable[Outline]) -> Totals:
