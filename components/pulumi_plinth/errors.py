@@ -11,9 +11,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -37,6 +37,8 @@ _PLAIN_WORDS = {
     "string_too_short": ("is empty", "write a name or leave the key out"),
 }
 """pydantic's kinds of error that people meet most, as (problem, remedy)."""
+
+_TAG = re.compile(r"<([a-z0-9]+)>")
 
 VALUE_LIMIT = 80
 """Longest value shown in a message, in characters."""
@@ -90,6 +92,11 @@ def unknown_name(path: str, name: str, known: Iterable[str]) -> Fault:
     return Fault(path, name, "is not declared", nearest(name, names) or f"declared are: {', '.join(names) or 'none'}")
 
 
+def tag(kind: str) -> str:
+    """Name one class of a union. pydantic puts it into locations; people did not write it, so paths leave it out."""
+    return f"<{kind}>"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for a near miss, else an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
@@ -102,7 +109,7 @@ def without_traceback(text: str) -> str:
 
 
 def _fault(item: Any, document: type[BaseModel], prefix: str) -> Fault:
-    location = [str(part) for part in item["loc"] if part != "[key]"]
+    location = [str(part) for part in item["loc"] if part != "[key]" and not _TAG.fullmatch(str(part))]
     path = ".".join([prefix, *location])
     kind, context, value = item["type"], item.get("ctx", {}), item.get("input")
     if kind == "extra_forbidden":
@@ -114,6 +121,9 @@ def _fault(item: Any, document: type[BaseModel], prefix: str) -> Fault:
     if kind == "value_error":
         problem, _, remedy = str(context["error"]).partition("; ")
         return Fault(path, value, problem, remedy or "see `plinth schema`")
+    if kind == "unknown_kind":
+        problem, _, remedy = str(item["msg"]).partition("; ")
+        return Fault(f"{path}.kind", value.get("kind"), problem, remedy)
     if kind == "secret_value":  # what stands there must not be shown
         problem, _, remedy = str(item["msg"]).partition("; ")
         return Fault(path, None, problem, remedy)
@@ -132,10 +142,24 @@ def _keys_at(document: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
         match = next((field for name, field in fields.items() if part in (name, field.alias)), None)
         if match is None:
             continue
-        arguments = [match.annotation, *getattr(match.annotation, "__args__", ())]
-        models = [item for item in arguments if isinstance(item, type) and issubclass(item, BaseModel)]
-        current = models[-1] if models else None
+        models = list(_models_in(match.annotation))
+        tags = [kind[1] for step in location if (kind := _TAG.fullmatch(str(step)))]
+        chosen = [model for model in models if len(models) > 1 and _kind_of(model) in tags]
+        current = (chosen or models or [None])[-1]
     return sorted(field.alias or name for name, field in getattr(current, "model_fields", {}).items())
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the classes that an annotation speaks of, through unions and containers."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _kind_of(model: type[BaseModel]) -> str | None:
+    kind = model.model_fields.get("kind")
+    return next(iter(get_args(kind.annotation)), None) if kind else None
 
 
 def _shown(value: Any) -> str:

@@ -25,7 +25,7 @@ from pulumi_plinth.fit.storage import load_unit_prices
 from pulumi_plinth.observe_cards import Cards
 from pulumi_plinth.planner import Facts
 from pulumi_plinth.stack import StackSpec
-from pulumi_plinth.store.plan import plan_store
+from pulumi_plinth.store.plan import folder_of
 
 PATH_LIMIT = 4096
 """Longest text that can be a path."""
@@ -36,10 +36,7 @@ DIGEST_LIMIT_BYTES = 4 << 30
 
 def observe(spec: StackSpec, root: Path, stack: str) -> Facts:
     """Collect what planning the stack needs to know."""
-    folders = {
-        name: plan_store(store, spec.stores[store], root).path / path
-        for name, (store, path) in spec.folder_models().items()
-    }
+    folders = {name: folder_of(spec.stores[store], root) / path for name, (store, path) in spec.folder_models().items()}
     models = {name: observe_model(folder) for name, folder in folders.items()}
     host, templates = _observe_host(spec, root, stack), _read_templates(spec, root)
     known = {facts.folder: facts for facts in models.values()}

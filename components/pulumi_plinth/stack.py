@@ -14,9 +14,10 @@ from pulumi_plinth.errors import Fault, SpecError, faults_of, unknown_name
 from pulumi_plinth.fit.declared import ShapeName, ShapeSpec
 from pulumi_plinth.model.names import name_faults
 from pulumi_plinth.model.spec import ModelSpec
+from pulumi_plinth.oci_spec import OciSpec
 from pulumi_plinth.quantities import Label
 from pulumi_plinth.spec import Spec
-from pulumi_plinth.store.spec import StoreSpec
+from pulumi_plinth.store.spec import FolderStoreSpec, StoreSpec
 
 CONFIG_KEY = "plinth:stack"
 """The key of the stack file's `config` that holds the StackSpec; also the first part of every fault's path."""
@@ -25,6 +26,9 @@ CONFIG_KEY = "plinth:stack"
 class StackSpec(Spec):
     """Everything a platform team declares: stores, the models in them, the deployments that serve them."""
 
+    oci: OciSpec | None = Field(
+        default=None, description="What everything made on Oracle's cloud shares. Default: none, nothing is made there."
+    )
     stores: dict[Label, StoreSpec] = Field(default_factory=dict, description="Places that hold weights, by name.")
     models: dict[Label, ModelSpec] = Field(default_factory=dict, description="Models, by name.")
     deployments: dict[Label, DeploymentSpec] = Field(default_factory=dict, description="Servers, by name.")
@@ -76,7 +80,7 @@ class StackSpec(Spec):
             if deployment.model not in models:
                 yield unknown_name(f"{path}.model", deployment.model, models)
             elif deployment.model in self.models:
-                yield from _model_faults(f"{path}.model", deployment, self.models[deployment.model])
+                yield from self._model_faults(f"{path}.model", deployment)
             yield from misplaced(path, deployment, described=self.kubernetes is not None)
         yield from name_faults(self.models, f"{CONFIG_KEY}.models")
         yield from self._port_faults()
@@ -89,7 +93,33 @@ class StackSpec(Spec):
         """Return the models that local deployments serve from folder stores: name -> (store, path inside it)."""
         served = {deployment.model for deployment in self.on("local").values()}
         models = {name: self.models[name] for name in sorted(served & set(self.models))}
-        return {name: (model.store, model.path) for name, model in models.items() if model.store and model.path}
+        return {
+            name: (model.store, model.path)
+            for name, model in models.items()
+            if model.store and model.path and self._is_folder(model.store)
+        }
+
+    def models_in(self, store: str) -> dict[str, str]:
+        """Return the models of a store: name -> path inside it."""
+        return {name: model.path for name, model in self.models.items() if model.store == store and model.path}
+
+    def _is_folder(self, store: str) -> bool:
+        return isinstance(self.stores.get(store), FolderStoreSpec)
+
+    def _may_be_folder(self, store: str | None) -> bool:
+        """Tell whether a store is a folder, or so wrong that another fault says so already."""
+        return store is not None and (store not in self.stores or self._is_folder(store))
+
+    def _model_faults(self, path: str, deployment: DeploymentSpec) -> Iterator[Fault]:
+        """Find models that the deployment's target cannot serve."""
+        model = self.models[deployment.model]
+        if model.serves_as == "external":
+            problem = "is external: its provider serves it, there is nothing to deploy"
+            yield Fault(path, deployment.model, problem, "remove the deployment")
+        elif deployment.target == "local" and not self._may_be_folder(model.store):
+            problem = "has no folder store, which is what the local target serves from"
+            remedy = f"give models.{deployment.model} a store: of kind folder and a path:"
+            yield Fault(path, deployment.model, problem, remedy)
 
     def _port_faults(self) -> Iterator[Fault]:
         owner: dict[int, str] = {}
@@ -101,13 +131,3 @@ class StackSpec(Spec):
                 elif port in owner:
                     yield Fault(path, port, f"is also the port of {owner[port]}", "give each its own port")
                 owner.setdefault(port, f"deployments.{name}.{field}")
-
-
-def _model_faults(path: str, deployment: DeploymentSpec, model: ModelSpec) -> Iterator[Fault]:
-    """Find models that the deployment's target cannot serve."""
-    if model.serves_as == "external":
-        problem = "is external: its provider serves it, there is nothing to deploy"
-        yield Fault(path, deployment.model, problem, "remove the deployment")
-    elif model.store is None and deployment.target == "local":
-        problem = "has no folder store, which is what the local target serves from"
-        yield Fault(path, deployment.model, problem, f"give models.{deployment.model} a store: and a path:")

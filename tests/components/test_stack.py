@@ -16,7 +16,7 @@ def faults(document):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("stores.disk.kind", "s4", "stores.disk.kind: \"s4\" is not known here; write 'folder'"),
+        ("stores.disk.kind", "s4", "stores.disk.kind: \"s4\" is not known here; write folder, bucket"),
         ("stores.disk.path", "", 'stores.disk.path: "" is empty; write a name or leave the key out'),
         ("models.tiny.path", "../up", 'models.tiny.path: "../up" is not a relative folder; write a path inside'),
         ("models.tiny.store", "dsk", "models.tiny.store: \"dsk\" is not declared; did you mean 'disk'?"),

@@ -1,22 +1,162 @@
-"""StoreSpec -> StorePlan: where the store lies on this host. Pure."""
+"""StoreSpec -> StorePlan: where weights lie, what is made for it, who may read. Pure.
+
+Addresses and statements leave open as `<name>` what only the cloud knows (see `oci_policy`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from pulumi_plinth.store.spec import StoreSpec
+from plinth_runtime.contract.uri import StorageUri, UriError
+from pulumi_plinth.errors import Fault
+from pulumi_plinth.fit.layout import Reason
+from pulumi_plinth.oci_policy import fill
+from pulumi_plinth.oci_spec import OciSpec
+from pulumi_plinth.spec import Spec
+from pulumi_plinth.store.bucket_plan import BucketPlan, plan_bucket
+from pulumi_plinth.store.bucket_spec import BucketStoreSpec
+from pulumi_plinth.store.spec import FolderStoreSpec, StoreSpec
+from pulumi_plinth.store.volume_spec import FssStoreSpec, LustreStoreSpec, PvcStoreSpec, S3StoreSpec
 
 
 @dataclass(frozen=True, slots=True)
 class StorePlan:
-    """A store, decided."""
+    """A store, decided. `location` is a folder, or the address that models' own paths are put behind."""
 
     name: str
     kind: str
-    path: Path
+    path: Path | None = None
+    location: str = ""
+    uris: Mapping[str, str] = field(default_factory=dict)
+    """Address of each model's weights, by model; empty for a folder, which has no address beyond this host."""
+
+    bucket: BucketPlan | None = None
+    reasons: tuple[Reason, ...] = ()
+    args: Mapping[str, Any] = field(default_factory=dict)
+    """What the component takes; all of it plain."""
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """The policy statements that the store needs."""
+        return self.bucket.statements if self.bucket else ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Render for `plinth plan --json`."""
+        if self.path is not None:
+            return {"name": self.name, "kind": self.kind, "path": str(self.path)}
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "location": self.location,
+            "uris": dict(self.uris),
+            "statements": list(self.statements),
+            "reasons": [{"subject": reason.subject, "text": reason.text} for reason in self.reasons],
+        }
 
 
-def plan_store(name: str, spec: StoreSpec, root: Path) -> StorePlan:
-    """Place a folder store: a relative path starts at the project's root."""
-    return StorePlan(name, spec.kind, root / spec.path)
+@dataclass(frozen=True, slots=True)
+class StoreCase:
+    """What a store is planned from besides its own spec. `models` maps a model to its path inside the store."""
+
+    name: str
+    root: Path = field(default_factory=Path)
+    models: Mapping[str, str] = field(default_factory=dict)
+    oci: OciSpec | None = None
+    prefix: str = "plinth"
+    """Start of physical names: project and stack."""
+
+    cluster: bool = False
+    """Whether the stack says which cluster the pods of readers and writers run in."""
+
+
+def folder_of(spec: FolderStoreSpec, root: Path) -> Path:
+    """Return a folder store's folder: a relative path starts at the project's root."""
+    return root / spec.path
+
+
+def plan_store(case: StoreCase, spec: StoreSpec) -> StorePlan:
+    """Decide one store."""
+    if isinstance(spec, FolderStoreSpec):
+        path = folder_of(spec, case.root)
+        return StorePlan(case.name, spec.kind, path, str(path), args={"kind": spec.kind, "path": str(path)})
+    if isinstance(spec, BucketStoreSpec):
+        return _bucket_store(case, spec)
+    location = _location(case, spec)
+    reasons = (Reason("store", f"{location}: {_origin(spec)}"),)
+    claim = {} if isinstance(spec, S3StoreSpec) else {"claim": spec.claim or case.name}
+    args = _args(case, spec, claim)
+    return StorePlan(case.name, spec.kind, None, location, _uris(case, location), reasons=reasons, args=args)
+
+
+def store_faults(path: str, case: StoreCase, spec: StoreSpec) -> list[Fault]:
+    """Find what the store's own spec cannot know: missing OCI settings, models whose address cannot be written."""
+    if _on_oci(spec) and case.oci is None:
+        problem = "is on OCI, and the stack does not say in which compartment and region"
+        return [Fault(f"{path}.kind", spec.kind, problem, "add `oci: {compartmentId: …, region: …}` to the stack")]
+    faults = [] if case.cluster else list(_strangers(path, spec))
+    for model, uri in plan_store(case, spec).uris.items():
+        try:
+            StorageUri.parse(fill(uri, {"namespace": "namespace"}))
+        except UriError as error:
+            problem, _, remedy = str(error).partition("; ")
+            faults.append(Fault(f"{path}: the address {uri} of {model}", None, problem, remedy))
+    return faults
+
+
+def _on_oci(spec: StoreSpec) -> bool:
+    is_made = isinstance(spec, (FssStoreSpec, LustreStoreSpec)) and not spec.existing
+    return is_made or isinstance(spec, BucketStoreSpec)
+
+
+def _strangers(path: str, spec: StoreSpec) -> Iterator[Fault]:
+    """Find pods that are trusted by namespace and account in no cluster: no statement can be written for them."""
+    for who in ("readers", "writers"):
+        for index, identity in enumerate(getattr(spec, who, ())):
+            if identity.cluster_id is None:
+                problem = "names no cluster, and the stack has none"
+                remedy = "add `clusterId:` here, or `cluster: {id: …}` to the stack"
+                yield Fault(f"{path}.{who}.{index}", identity.service_account, problem, remedy)
+
+
+def _bucket_store(case: StoreCase, spec: BucketStoreSpec) -> StorePlan:
+    oci = case.oci
+    assert oci is not None, "store_faults was asked first"  # noqa: S101 a wall between plan and caller
+    bucket = plan_bucket(spec, oci, spec.bucket or f"{case.prefix}-{case.name}")
+    namespace = oci.namespace or "<namespace>"
+    location = f"oci://n/{namespace}/b/{bucket.name}/o/{_inside(spec.prefix)}"
+    args = _args(case, spec, {"bucket": bucket.name})
+    return StorePlan(case.name, spec.kind, None, location, _uris(case, location), bucket, bucket.reasons, args)
+
+
+def _args(case: StoreCase, spec: Spec, more: Mapping[str, str]) -> dict[str, Any]:
+    """Return the component's arguments: what was written, and the names that were made for it."""
+    oci = {"oci": case.oci.model_dump(exclude_unset=True)} if case.oci else {}
+    models = {"models": dict(sorted(case.models.items()))} if case.models else {}
+    return {**spec.model_dump(exclude_unset=True), **more, **oci, **models}
+
+
+def _location(case: StoreCase, spec: S3StoreSpec | PvcStoreSpec | FssStoreSpec | LustreStoreSpec) -> str:
+    if isinstance(spec, S3StoreSpec):
+        region = f"@{spec.region}" if spec.region else ""
+        return f"s3://{spec.bucket}{region}/{_inside(spec.prefix)}"
+    return f"pvc://{spec.namespace}:{spec.claim or case.name}/{_inside(spec.prefix)}"
+
+
+def _origin(spec: S3StoreSpec | PvcStoreSpec | FssStoreSpec | LustreStoreSpec) -> str:
+    if isinstance(spec, S3StoreSpec):
+        return f"a bucket that is there, at {spec.endpoint or 'Amazon'}"
+    if isinstance(spec, PvcStoreSpec):
+        return "a claim of this size is made" if spec.size else "a claim that is there"
+    what = "a file system that is there" if spec.existing else "a file system is made"
+    return f"{what} ({spec.kind}), and a volume and a claim for it"
+
+
+def _inside(prefix: str | None) -> str:
+    return f"{prefix}/" if prefix else ""
+
+
+def _uris(case: StoreCase, location: str) -> dict[str, str]:
+    return {model: location + path for model, path in sorted(case.models.items())}

@@ -1,0 +1,73 @@
+"""OciArgs: what all OCI components take, and the few effects they share: tags, the home region's provider."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from pulumi_plinth import naming
+from pulumi_plinth.oci_spec import PENDING, OciSpec
+
+
+class OciArgs(TypedDict):
+    """What everything made on OCI shares."""
+
+    compartment_id: pulumi.Input[str]
+    """Compartment in which everything is made."""
+    region: str
+    """Region of everything but IAM."""
+    home_region: NotRequired[str]
+    """The tenancy's home region, where IAM lives; `region` unless given."""
+    tenancy_id: NotRequired[pulumi.Input[str]]
+    """The tenancy."""
+    namespace: NotRequired[pulumi.Input[str]]
+    """Object Storage namespace; asked of OCI unless given."""
+    auth: NotRequired[str]
+    """How a provider of our own logs in."""
+    profile: NotRequired[str]
+    """Profile of the OCI configuration file."""
+    tags: NotRequired[dict[str, str]]
+    """Free-form tags."""
+    defined_tags: NotRequired[dict[str, str]]
+    """Defined tags, by Namespace.Key."""
+    ignore_tags: NotRequired[list[str]]
+    """Defined tags that others set: never a difference."""
+
+
+def plain(value: Any) -> Any:
+    """Replace what is known only later by a stand-in, so that the rest can be checked before anything is registered."""
+    if isinstance(value, pulumi.Output):
+        return PENDING
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # every number that comes from another language is a float
+    return value
+
+
+def tags_of(oci: OciSpec) -> dict[str, dict[str, str] | None]:
+    """Return the tag arguments of a resource; None where there is nothing to say, which leaves tag defaults alone."""
+    return {"freeform_tags": dict(sorted(oci.tags.items())) or None,
+            "defined_tags": dict(sorted(oci.defined_tags.items())) or None}  # fmt: skip
+
+
+def ignored_tags(oci: OciSpec) -> list[str]:
+    """Return the properties in which tags that others set are no difference."""
+    return [f'definedTags["{key}"]' for key in sorted(oci.ignore_tags)]
+
+
+def in_home_region(parent: pulumi.Resource, name: str, oci: OciSpec) -> pulumi.ResourceOptions:
+    """Return options for a child that is written in the home region: by a provider of its own if that is elsewhere."""
+    if oci.home == oci.region:
+        return pulumi.ResourceOptions(parent=parent)
+    import pulumi_oci
+
+    home = pulumi_oci.Provider(
+        naming.child(name, "home-region"),
+        region=oci.home,
+        auth=oci.auth,
+        config_file_profile=oci.profile,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+    return pulumi.ResourceOptions(parent=parent, provider=home)
