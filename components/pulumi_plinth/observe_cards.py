@@ -97,7 +97,9 @@ class Cards:
                 problem = f"is '{entry.name}' of the catalogue, which knows no geometry of it"
                 return _missing("model", problem, "write `card:` with a card file, or the model's `configuration`")
             entry, warnings = self.catalogue.resolve(entry.name, "model")
-            return CardFacts(card, f"catalogue row '{entry.name}' by '{tried}', checked {entry.checked}", warnings)
+            origin = f"catalogue row '{entry.name}' by '{tried}', checked {entry.checked}"
+            source = entry.storage_uri or (f"hf://{entry.hub_id}" if entry.hub_id else None)
+            return CardFacts(card, origin, warnings, source=source, gated=entry.gated and not entry.storage_uri)
         problem = (
             f"has no folder on this host and no `configuration`, and the catalogue knows neither of {', '.join(names)}"
         )

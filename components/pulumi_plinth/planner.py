@@ -159,7 +159,7 @@ def _memory_faults(plans: list[DeploymentPlan], host: HostFacts) -> list[Fault]:
     problem = f"needs {sums} = {human_gib(total)}, the host has {human_gib(host.memory_bytes)}"
     largest = max(plans, key=lambda plan: plan.memory.total)
     cache = f"{CONFIG_KEY}.deployments.{largest.name}.kvCacheMemory"
-    value = human_gib(largest.launch.engine.kv_cache_bytes)
+    value = human_gib(largest.launch.engine.kv_cache_bytes or 0)
     return [Fault(cache, value, problem, "write a smaller kvCacheMemory or serve fewer models here")]
 
 

@@ -162,3 +162,12 @@ def test_adapters_that_cannot_be(adapters, words):
     """Names are unique and simple, ranks within the engine's room, and there are at most ten."""
     with pytest.raises(ValidationError, match=words):
         LaunchConfig.model_validate({**DOCUMENT, "model": DOCUMENT["model"] | {"adapters": adapters}})
+
+
+def test_a_gpu_s_cache_may_be_what_its_share_leaves():
+    """Without a size no argument is given; on processors, where there is no share, it is refused with its path."""
+    engine = {**DOCUMENT["engine"], "kvCacheBytes": None, "extraArgs": ["--gpu-memory-utilization=0.9"]}
+    launch = LaunchConfig.model_validate({**DOCUMENT, "engine": {**engine, "device": "cuda"}})
+    assert "--kv-cache-memory-bytes" not in build_argv(launch, PATHS)
+    with pytest.raises(ValidationError, match=r"engine\.kvCacheBytes: is missing"):
+        LaunchConfig.model_validate({**DOCUMENT, "engine": engine})

@@ -41,6 +41,7 @@ class HostFacts:
 class CardFacts:
     """What is known of a model that lies somewhere else. `origin` says where the card is from.
 
+    `source` is the address of public weights, where the catalogue knows one; `gated` if it wants an account's token.
     `fault` says what is wrong and what to do about it where there is no card: path below the deployment, problem,
     remedy.
     """
@@ -49,3 +50,5 @@ class CardFacts:
     origin: str = ""
     warnings: tuple[str, ...] = ()
     fault: tuple[str, str, str] | None = None
+    source: str | None = None
+    gated: bool = False

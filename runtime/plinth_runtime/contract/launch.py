@@ -79,7 +79,11 @@ class LaunchEngine(Document):
     kind: Literal["vllm"] = "vllm"
     python: str = Field(description="Absolute path of the engine environment's interpreter.")
     device: Literal["cpu", "cuda"] = "cpu"
-    kv_cache_bytes: int = Field(gt=0, description="Memory for the KV cache, in bytes (whole GiB on CPU).")
+    kv_cache_bytes: int | None = Field(
+        gt=0,
+        description="Memory for the KV cache, in bytes (whole GiB on CPU). None, on GPUs: what the engine's share of "
+        "the GPU leaves.",
+    )
     max_num_seqs: int = Field(gt=0, description="Requests computed at the same time; more are queued.")
     enforce_eager: bool = Field(default=True, description="Skip compilation: starts faster, computes slower.")
     max_adapter_rank: AdapterRank = Field(default=16, description="Highest rank of an adapter that can be loaded.")
@@ -88,6 +92,12 @@ class LaunchEngine(Document):
     )
     extra_args: tuple[str, ...] = Field(default=(), description="Passed through to the engine, last.")
     environment: dict[str, str] = Field(default_factory=dict, description="Added to the engine's environment.")
+
+    @model_validator(mode="after")
+    def _cache_is_sized(self) -> Self:
+        if self.device == "cpu" and self.kv_cache_bytes is None:
+            raise ValueError("engine.kvCacheBytes: is missing; only GPUs have a share that can be left; write bytes")
+        return self
 
 
 class LaunchApi(Document):

@@ -121,7 +121,9 @@ def fingerprint(launch: LaunchConfig) -> str:
 
 def _memory_arguments(engine: LaunchEngine) -> tuple[str, ...]:
     # On CPU the engine reads an environment variable instead.
-    return () if engine.device == "cpu" else ("--kv-cache-memory-bytes", str(engine.kv_cache_bytes))
+    if engine.device == "cpu" or engine.kv_cache_bytes is None:
+        return ()
+    return ("--kv-cache-memory-bytes", str(engine.kv_cache_bytes))
 
 
 def _adapter_arguments(engine: LaunchEngine, adapters: Sequence[LaunchAdapter]) -> Iterator[str]:
@@ -175,6 +177,6 @@ def _defaults(launch: LaunchConfig) -> dict[str, str]:
         "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": str(ceil(launch.lifecycle.step_seconds) + STEP_MARGIN_SECONDS),
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",  # seconds; longer than load balancers idle, or connections reset
     }
-    if engine.device == "cpu":
+    if engine.device == "cpu" and engine.kv_cache_bytes is not None:
         defaults["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, engine.kv_cache_bytes // GIB))
     return defaults
