@@ -24,7 +24,7 @@ WORKERS ?= 2
 
 .PHONY: help
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install engine model embedding-model
 install: $(INSTALLED) ## Set up .venv: both distributions and the tools, pinned
@@ -76,7 +76,7 @@ check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n $(WORKERS) -m "not processes and not engine and not exhaustive and not gpu"
+	$(BIN)/pytest -q -n $(WORKERS) -m "not processes and not engine and not exhaustive and not gpu and not cluster"
 format: $(INSTALLED) ## Let the tools mend what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -84,7 +84,7 @@ test: check engine model ## check, whole programs, then a real engine on a real 
 	$(BIN)/pytest -q -n $(WORKERS) -m "processes and not exhaustive"
 	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
 test-all: check engine model embedding-model ## Everything that needs no GPU
-	$(BIN)/pytest -q -n $(WORKERS) -m "(processes or exhaustive) and not engine and not gpu"
+	$(BIN)/pytest -q -n $(WORKERS) -m "(processes or exhaustive) and not engine and not gpu and not cluster"
 	$(BIN)/pytest -q -m "engine and not gpu"
 bench: $(INSTALLED) ## Speed of planning: 1,000 models x 60 shapes, and a stack of 100 deployments
 	$(BIN)/python tests/bench/fit.py
@@ -97,6 +97,17 @@ bench-weights: $(INSTALLED) ## Weights over HTTP to disk, ours against four othe
 	$(UV) venv -q --allow-existing --python $(BIN)/python .plinth/bench-weights
 	$(UV) pip sync -q --python .plinth/bench-weights/bin/python --require-hashes tests/bench/weights-requirements.lock
 	$(BIN)/python tests/bench/weights.py
+
+CLUSTER := PYTHONPATH=tests $(BIN)/python -m cluster
+.PHONY: cluster-tools cluster-up cluster-kubectl cluster-down
+cluster-tools: $(INSTALLED) ## Build the test cluster's programs once: 15 minutes of one core (cache: CLUSTER_TOOLS=…)
+	$(CLUSTER) tools
+cluster-up: $(INSTALLED) ## A real Kubernetes on this machine (NODES=2 real nodes, as root; FAKE=8 fake GPU nodes)
+	$(CLUSTER) up
+cluster-kubectl: $(INSTALLED) ## Print the command that runs kubectl against it
+	@$(CLUSTER) kubectl
+cluster-down: $(INSTALLED) ## End it; no process, no mount, no file remains
+	$(CLUSTER) down
 
 .PHONY: docs engine-table lock clean
 docs: $(INSTALLED) ## Write docs/reference.md and the editors' schema from the specs

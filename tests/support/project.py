@@ -124,9 +124,12 @@ def free_port():
 
 def require(path, command):
     """Refuse to run without what the test is about; under CI that is a failure, never a skip."""
-    if path.exists():
-        return
-    message = f"{path} is missing; run `{command}`"
+    if not path.exists():
+        missing(f"{path} is missing; run `{command}`")
+
+
+def missing(message):
+    """Skip a test for what this machine lacks; under CI it fails."""
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)

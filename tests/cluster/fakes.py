@@ -1,0 +1,58 @@
+"""Nodes that exist only in the API server: kwok plays kubelet for them, so the real scheduler can be asked anything."""
+
+import json
+from pathlib import Path
+
+from cluster.build import KWOK, built
+
+MARK = "plinth.test/fake"
+STAGES = Path(__file__).parent / "manifests" / "kwok-stages.yaml"
+GPU = "nvidia.com/gpu"
+TAINT = {"key": GPU, "value": "present", "effect": "NoSchedule"}
+
+
+def start(cluster):
+    """Start kwok unless it runs; it manages the nodes that carry our mark and their pods."""
+    if cluster.processes.find("kwok"):
+        return
+    command = [
+        str(built(KWOK)),
+        f"--kubeconfig={cluster.folder / 'kwok.conf'}",
+        f"--config={STAGES}",
+        f"--manage-nodes-with-annotation-selector={MARK}=yes",
+        "--node-lease-duration-seconds=40",
+    ]
+    cluster.processes.start("kwok", command)
+
+
+def gpu_node(name, *, gpus=8, cpus=96, memory="1Ti", labels=None):
+    """A node with GPUs as clouds have them: labelled by the vendor's discovery, tainted against pods without GPUs."""
+    capacity = {"cpu": str(cpus), "memory": memory, "pods": "110", "ephemeral-storage": "1Ti", GPU: str(gpus)}
+    known = {
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
+        "nvidia.com/gpu.count": str(gpus),
+        "nvidia.com/gpu.present": "true",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "annotations": {MARK: "yes"}, "labels": known | (labels or {})},
+        "spec": {"taints": [TAINT]},
+        "status": {"capacity": capacity, "allocatable": capacity},
+    }
+
+
+def add(cluster, made):
+    """Create nodes and wait until they are ready."""
+    start(cluster)
+    cluster.kubectl("create", "-f", "-", text="\n---\n".join(map(json.dumps, made)))
+    names = [f"node/{node['metadata']['name']}" for node in made]
+    cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *names)
+
+
+def remove(cluster, names):
+    """Delete nodes."""
+    cluster.kubectl("delete", "node", "--ignore-not-found", *names)

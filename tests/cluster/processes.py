@@ -1,0 +1,112 @@
+"""The processes of one cluster, known by a file: whoever has the folder can end them, whoever started them.
+
+A process is its id and the moment it started, so that a later process of the same id is never touched.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cluster.errors import ClusterError
+
+END_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process: `started` is in clock ticks since the machine's start, as the kernel counts it."""
+
+    name: str
+    pid: int
+    started: int
+
+    def alive(self):
+        """Whether it runs; a zombie does not, and a child of ours is collected."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+        state, started = _state(self.pid)
+        return started == self.started and state not in "ZX"
+
+    def kill(self, number=signal.SIGKILL):
+        """Send a signal unless it is gone."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def _state(pid):
+    """(state letter, start) of a process, from what follows its name; ("X", 0) where there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "X", 0
+    return fields[0], int(fields[19])
+
+
+class Processes:
+    """What runs for the cluster in a folder: a log each, and one list."""
+
+    def __init__(self, folder):
+        self._folder, self._list = folder, folder / "processes"
+        self.children = []
+
+    def start(self, name, command, **options):
+        """Start a process in a session of its own; its output goes to `logs/NAME.log`."""
+        with self.log(name).open("ab") as log:
+            child = subprocess.Popen(
+                command,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **options,
+            )
+        self.children.append(child)
+        process = Process(name, child.pid, _state(child.pid)[1])
+        with self._list.open("a") as file:
+            file.write(json.dumps(asdict(process)) + "\n")
+        return process
+
+    def log(self, name):
+        """Where a process writes."""
+        return self._folder / "logs" / f"{name}.log"
+
+    def all(self):
+        """Every process ever started here, oldest first."""
+        if not self._list.exists():
+            return []
+        return [Process(**json.loads(line)) for line in self._list.read_text().splitlines()]
+
+    def find(self, name):
+        """The living process of a name, or None."""
+        return next((process for process in reversed(self.all()) if process.name == name and process.alive()), None)
+
+    def wait_for(self, condition, seconds, what, needs=()):
+        """Wait until a condition holds; a death of what it needs ends the wait at once."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            dead = [process for process in needs if not process.alive()]
+            if dead or time.monotonic() > deadline:
+                reason = f"{dead[0].name} ended" if dead else f"not within {seconds} s: {what}"
+                raise ClusterError(f"{reason}\n{self._last_words(dead or needs)}")
+            time.sleep(0.1)
+
+    def kill(self):
+        """End all, newest first, and wait for it."""
+        everything = self.all()
+        for process in reversed(everything):
+            process.kill()
+        self.wait_for(lambda: not any(p.alive() for p in everything), END_SECONDS, "the end of every process")
+        for child in self.children:
+            child.wait()
+
+    def _last_words(self, processes):
+        logs = [(process.name, self.log(process.name)) for process in processes]
+        lines = [(name, log.read_text(errors="replace").splitlines()[-12:]) for name, log in logs if log.exists()]
+        return "\n".join(f"--- {name}\n" + "\n".join(words) for name, words in lines)
