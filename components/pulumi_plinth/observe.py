@@ -36,7 +36,11 @@ DIGEST_LIMIT_BYTES = 4 << 30
 
 def observe(spec: StackSpec, root: Path, stack: str) -> Facts:
     """Collect what planning the stack needs to know."""
-    folders = {name: folder_of(spec.stores[store], root) / path for name, (store, path) in spec.folder_models().items()}
+    folders = {
+        name: folder / path
+        for name, (store, path) in spec.folder_models().items()
+        if (folder := folder_of(spec.stores[store], root)) is not None
+    }
     models = {name: observe_model(folder) for name, folder in folders.items()}
     host, templates = _observe_host(spec, root, stack), _read_templates(spec, root)
     known = {facts.folder: facts for facts in models.values()}

@@ -24,7 +24,6 @@ from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import parameter_count
 from pulumi_plinth.stack import StackSpec
 from pulumi_plinth.store.plan import folder_of
-from pulumi_plinth.store.spec import FolderStoreSpec
 
 CARD_LIMIT_BYTES = 4 << 20
 """A card as printed has some kilobytes."""
@@ -61,10 +60,8 @@ class Cards:
         return self._from_catalogue(deployment.model, model)
 
     def _folder(self, model: ModelSpec) -> Path | None:
-        store = self.spec.stores.get(model.store or "")
-        if not model.path or not isinstance(store, FolderStoreSpec):
-            return None
-        return folder_of(store, self.root) / model.path
+        folder = folder_of(self.spec.stores.get(model.store or ""), self.root)
+        return folder / model.path if folder and model.path else None
 
     def _from_file(self, path: Path, field: str) -> CardFacts:
         try:

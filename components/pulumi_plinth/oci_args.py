@@ -1,10 +1,12 @@
 """OciArgs: what all OCI components take, and the few effects they share: tags, the home region's provider."""
 
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 
 from pulumi_plinth import naming
+from pulumi_plinth.oci_policy import NAMESPACE
 from pulumi_plinth.oci_spec import PENDING, OciSpec
 
 
@@ -34,11 +36,15 @@ class OciArgs(TypedDict):
 
 
 def plain(value: Any) -> Any:
-    """Replace what is known only later by a stand-in, so that the rest can be checked before anything is registered."""
+    """Replace what is known only later by a stand-in, so that the rest can be checked before anything is registered.
+
+    A namespace is left out instead: it is part of addresses, which then say that it is open.
+    """
     if isinstance(value, pulumi.Output):
         return PENDING
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        later = {key for key, item in value.items() if key == NAMESPACE and isinstance(item, pulumi.Output)}
+        return {key: plain(item) for key, item in value.items() if key not in later}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():
@@ -46,7 +52,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def tags_of(oci: OciSpec) -> dict[str, dict[str, str] | None]:
+def tags_of(oci: OciSpec) -> dict[str, Any]:
     """Return the tag arguments of a resource; None where there is nothing to say, which leaves tag defaults alone."""
     return {"freeform_tags": dict(sorted(oci.tags.items())) or None,
             "defined_tags": dict(sorted(oci.defined_tags.items())) or None}  # fmt: skip
@@ -55,6 +61,11 @@ def tags_of(oci: OciSpec) -> dict[str, dict[str, str] | None]:
 def ignored_tags(oci: OciSpec) -> list[str]:
     """Return the properties in which tags that others set are no difference."""
     return [f'definedTags["{key}"]' for key in sorted(oci.ignore_tags)]
+
+
+def settled(values: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[dict[str, str]]:
+    """Wait for all values: unknown while one of them is."""
+    return pulumi.Output.from_input(cast("dict[str, str]", dict(values)))
 
 
 def in_home_region(parent: pulumi.Resource, name: str, oci: OciSpec) -> pulumi.ResourceOptions:

@@ -38,7 +38,7 @@ class OciSpec(Spec):
     tenancy_id: Ocid | None = Field(
         default=None, description="The tenancy, for what is asked of it as a whole. Default: the compartment's answers."
     )
-    namespace: SafeName | None = Field(
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] | None = Field(
         default=None,
         description="Object Storage namespace of the tenancy. Default: asked when the stack is deployed; written here, "
         "the plan shows whole addresses.",

@@ -7,9 +7,10 @@ from pydantic import Field, ValidationError
 
 from pulumi_plinth.errors import Fault, SpecError, faults_of
 from pulumi_plinth.oci_args import OciArgs, plain
-from pulumi_plinth.oci_spec import OciSpec
+from pulumi_plinth.oci_policy import IdentitySpec
+from pulumi_plinth.oci_spec import PENDING, OciSpec
 from pulumi_plinth.spec import Spec
-from pulumi_plinth.store.bucket_spec import Prefix
+from pulumi_plinth.store.bucket_spec import BucketStoreSpec, Prefix
 from pulumi_plinth.store.plan import StoreCase, StorePlan, plan_store, store_faults
 from pulumi_plinth.store.spec import StoreSpec
 
@@ -175,10 +176,17 @@ def decide(name: str, args: ModelStoreArgs) -> tuple[StorePlan, StoreSpec, OciSp
     except ValidationError as error:
         found = faults_of(error, _Checked, name)
         raise SpecError([_flat(fault, name) for fault in found]) from None
+    if PENDING in str([identity.cluster_id for identity in _identities(checked.store)]):
+        remedy = "write the id itself, or give it as the store's own cluster_id"
+        raise SpecError([Fault(f"{name}.readers", None, "have a cluster that is known only later", remedy)])
     case = StoreCase(name, models=checked.models, oci=checked.oci, cluster=cluster is not None)
     if faults := store_faults(name, case, checked.store):
         raise SpecError(faults)
     return plan_store(case, checked.store), checked.store, checked.oci
+
+
+def _identities(store: StoreSpec) -> tuple[IdentitySpec, ...]:
+    return (*store.readers, *store.writers) if isinstance(store, BucketStoreSpec) else ()
 
 
 def _flat(fault: Fault, name: str) -> Fault:

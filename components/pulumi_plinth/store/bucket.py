@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 import pulumi_oci as oci
 
-from pulumi_plinth.oci_args import ignored_tags, in_home_region, tags_of
+from pulumi_plinth.oci_args import ignored_tags, in_home_region, settled, tags_of
 from pulumi_plinth.oci_policy import BUCKET, CLUSTER, COMPARTMENT, KEY, NAMESPACE, fill
 from pulumi_plinth.options import main_child
 from pulumi_plinth.store.bucket_plan import BucketPlan
@@ -78,7 +78,7 @@ def _policy(build: Build, plan: BucketPlan, values: dict[str, pulumi.Input[str]]
     assert build.oci is not None  # noqa: S101 store_faults was asked
     if not plan.statements or plan.spec.policies == "show":
         return None
-    statements = pulumi.Output.all(**values).apply(lambda found: [fill(text, found) for text in plan.statements])
+    statements = settled(values).apply(lambda found: [fill(text, found) for text in plan.statements])
     return oci.identity.Policy(
         build.child("policy"),
         compartment_id=build.args["oci"]["compartment_id"],

@@ -3,10 +3,13 @@
 import pulumi
 
 from pulumi_plinth import naming
+from pulumi_plinth.oci_args import settled
 from pulumi_plinth.oci_policy import fill
 from pulumi_plinth.store.args import ModelStoreArgs, decide
+from pulumi_plinth.store.bucket_spec import BucketStoreSpec
 from pulumi_plinth.store.build import Build
-from pulumi_plinth.store.spec import BucketStoreSpec, FolderStoreSpec, S3StoreSpec
+from pulumi_plinth.store.spec import FolderStoreSpec
+from pulumi_plinth.store.volume_spec import S3StoreSpec
 
 
 class ModelStore(pulumi.ComponentResource):
@@ -36,8 +39,8 @@ class ModelStore(pulumi.ComponentResource):
             from pulumi_plinth.store.volume import make_volume
 
             make_volume(build, spec)
-        filled = pulumi.Output.all(**values)
-        self.location = filled.apply(lambda found: fill(plan.location, found) if found else plan.location)
+        filled = settled(values)
+        self.location = filled.apply(lambda found: fill(plan.location, found))
         self.uris = filled.apply(lambda found: {model: fill(uri, found) for model, uri in plan.uris.items()})
         self.statements = filled.apply(lambda found: [fill(text, found) for text in plan.statements])
         self.register_outputs({"location": self.location, "uris": self.uris, "statements": self.statements})

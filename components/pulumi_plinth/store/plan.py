@@ -72,15 +72,15 @@ class StoreCase:
     """Whether the stack says which cluster the pods of readers and writers run in."""
 
 
-def folder_of(spec: FolderStoreSpec, root: Path) -> Path:
-    """Return a folder store's folder: a relative path starts at the project's root."""
-    return root / spec.path
+def folder_of(spec: StoreSpec | None, root: Path) -> Path | None:
+    """Return a folder store's folder, a relative path from the project's root on; None for any other store."""
+    return root / spec.path if isinstance(spec, FolderStoreSpec) else None
 
 
 def plan_store(case: StoreCase, spec: StoreSpec) -> StorePlan:
     """Decide one store."""
     if isinstance(spec, FolderStoreSpec):
-        path = folder_of(spec, case.root)
+        path = case.root / spec.path
         return StorePlan(case.name, spec.kind, path, str(path), args={"kind": spec.kind, "path": str(path)})
     if isinstance(spec, BucketStoreSpec):
         return _bucket_store(case, spec)
