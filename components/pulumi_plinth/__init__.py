@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 _HOME = {
+    "GpuNodePool": "pool.component",
     "ModelDeployment": "deployment.component",
     "ModelStore": "store.component",
     "Platform": "platform",
@@ -18,7 +19,7 @@ _HOME = {
     "plan_stack": "planner",
 }
 
-__all__ = ["ModelDeployment", "ModelStore", "Platform", "SpecError", "StackSpec", "observe", "plan_stack"]
+__all__ = ["GpuNodePool", "ModelDeployment", "ModelStore", "Platform", "SpecError", "StackSpec", "observe", "plan_stack"]
 
 
 def __getattr__(name: str) -> Any:

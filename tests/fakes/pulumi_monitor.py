@@ -11,6 +11,7 @@ import pulumi
 from pulumi.runtime import mocks, rpc
 
 STACK, PROJECT = "test", "plinth"
+STACK_TYPE = "pulumi:pulumi:Stack"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Registration:
     @property
     def parent(self) -> str:
         """The parent's name; empty for a root."""
-        return name_of(self.request.parent) if "pulumi:pulumi:Stack" not in self.request.parent else ""
+        types = self.request.parent.rsplit("::", 2)[-2] if self.request.parent else STACK_TYPE
+        return "" if types == STACK_TYPE else name_of(self.request.parent)
 
     @property
     def protect(self) -> bool:
@@ -144,7 +146,7 @@ class Monitor(mocks.MockMonitor):
         """Keep the request and answer."""
         answer = super().RegisterResource(request)
         assert answer.urn not in self.registered, f"{answer.urn} is registered twice"
-        if request.type != "pulumi:pulumi:Stack":
+        if request.type != STACK_TYPE:
             self.registered[answer.urn] = Registration(answer.urn, request, _plain(request.object))
         return answer
 

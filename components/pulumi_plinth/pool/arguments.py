@@ -1,0 +1,164 @@
+"""GpuNodePool's arguments, as programs in any language give them, and how a plan is made of them.
+
+They are PoolSpec's fields in snake case. What decides is plain; ids may be outputs of other resources. Schemas for
+other languages are read from these annotations: no Literal, no unions, no postponed evaluation.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+import pulumi
+from pydantic import ValidationError
+
+from pulumi_plinth.errors import Fault, SpecError, faults_of
+from pulumi_plinth.fit.market import Market
+from pulumi_plinth.fit.shapes import load_shapes
+from pulumi_plinth.fit.storage import load_unit_prices
+from pulumi_plinth.pool.case import PoolCase, shape_of
+from pulumi_plinth.pool.plan import PoolPlan, plan_pool
+from pulumi_plinth.pool.spec import PoolSpec
+
+LATER = "known-later"
+"""What the plan sees in place of an id that is not known yet."""
+
+
+class PoolTaintArgs(TypedDict, total=False):
+    """Keeps pods away that do not tolerate it."""
+
+    key: str
+    value: str
+    effect: str
+
+
+class PoolPlacementArgs(TypedDict, total=False):
+    """Where nodes of a pool stand."""
+
+    availability_domain: pulumi.Input[str]
+    subnet: pulumi.Input[str]
+    fault_domains: list[str]
+    capacity_reservation: pulumi.Input[str]
+    host_group: pulumi.Input[str]
+
+
+class PoolImageArgs(TypedDict, total=False):
+    """The nodes' image."""
+
+    id: pulumi.Input[str]
+    os: str
+    os_version: str
+
+
+class PoolFlexArgs(TypedDict, total=False):
+    """Size of a node of a flexible shape."""
+
+    ocpus: float
+    memory_gib: float
+
+
+class PoolAutoscaleArgs(TypedDict, total=False):
+    """Bounds between which the cluster autoscaler owns the size."""
+
+    min: int
+    max: int
+
+
+class PoolEvictionArgs(TypedDict, total=False):
+    """How pods leave a node that is to go."""
+
+    grace: str
+    force: bool
+
+
+class PoolCyclingArgs(TypedDict, total=False):
+    """How nodes follow a change."""
+
+    enabled: bool
+    maximum_unavailable: int
+    maximum_surge: int
+
+
+class PoolControlPlaneArgs(TypedDict, total=False):
+    """What nodes that OKE does not manage need to find their cluster."""
+
+    endpoint: pulumi.Input[str]
+    certificate: pulumi.Input[str]
+
+
+class GpuNodePoolArgs(TypedDict, total=False):
+    """Nodes with GPUs in an OKE cluster."""
+
+    pool: str
+    """Name of the pool, also the value of its label. Default: the component's name."""
+    kind: str
+    shape: str
+    gpu: str
+    gpus: int
+    gpu_memory: str
+    flex: PoolFlexArgs
+    size: int
+    autoscale: PoolAutoscaleArgs
+    cluster: pulumi.Input[str]
+    compartment: pulumi.Input[str]
+    placements: list[PoolPlacementArgs]
+    subnet: pulumi.Input[str]
+    network_security_groups: list[pulumi.Input[str]]
+    pod_network: str
+    pod_subnets: list[pulumi.Input[str]]
+    pod_network_security_groups: list[pulumi.Input[str]]
+    max_pods: int
+    kubernetes_version: str
+    image: PoolImageArgs
+    boot_volume: str
+    weights: str
+    nvme: str
+    labels: dict[str, str]
+    taints: list[PoolTaintArgs]
+    capacity_reservation: pulumi.Input[str]
+    preemptible: bool
+    rdma: bool
+    compute_cluster: pulumi.Input[str]
+    control_plane: PoolControlPlaneArgs
+    agent_plugins: list[str]
+    eviction: PoolEvictionArgs
+    replacement: str
+    cycling: PoolCyclingArgs
+    boot_script: str
+    ssh_key: pulumi.Input[str]
+    encryption_key: pulumi.Input[str]
+    encrypt_in_transit: bool
+    tags: dict[str, str]
+    defined_tags: dict[str, str]
+    ignore_tags: list[str]
+
+
+def planned(name: str, given: Mapping[str, Any]) -> PoolPlan:
+    """Plan a pool from arguments. Raises SpecError with every fault, before anything is registered."""
+    plain = {key: _known(value) for key, value in given.items()}
+    pool = str(plain.pop("pool", name))
+    try:
+        spec = PoolSpec.model_validate(plain)
+    except ValidationError as error:
+        raise SpecError(faults_of(error, PoolSpec, name)) from None
+    market, faults = Market(load_shapes(), load_unit_prices()), list[Fault]()
+    shape = shape_of(name, spec, market, faults)
+    plan = plan_pool(PoolCase(name, pool, spec, shape, storage=market.storage), faults) if shape else None
+    if plan is None or faults:
+        raise SpecError(faults)
+    return plan
+
+
+def tidied(value: Any) -> Any:
+    """Leave out what is None and make whole numbers whole: other languages send every number as a float."""
+    if isinstance(value, Mapping):
+        return {key: tidied(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [tidied(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _known(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_known(item) for item in value]
+    return value if value is None or isinstance(value, str | int | float) else LATER
