@@ -87,7 +87,9 @@ def print_command(config: Path, run_dir: Path | None) -> None:
     from plinth_runtime.contract.rundir import RunDir
 
     launch = server.load_launch(config)
-    command = server.command_for(launch, RunDir((run_dir or config.parent).resolve()), launch.model.adapters)
+    command = server.command_for(
+        launch, RunDir((run_dir or config.parent).resolve()), launch.model.adapters, server.find_own_seat(launch)
+    )
     click.echo(json.dumps({"argv": command.argv, "environment": dict(sorted(command.environment.items()))}, indent=2))
 
 

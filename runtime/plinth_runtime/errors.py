@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-from plinth_runtime.contract.status import Cause
+from plinth_runtime.contract.status import Cause, Termination
 
 
 class RuntimeFault(Exception):  # noqa: N818 the family; its members end in Error
@@ -174,3 +174,9 @@ def _families() -> Iterator[tuple[Cause, type[RuntimeFault]]]:
 
 FAULT_OF: Mapping[Cause, type[RuntimeFault]] = MappingProxyType(dict(_families()))
 """The class of each contract cause."""
+
+
+def termination_of(fault: RuntimeFault) -> Termination:
+    """Tell a fault in the contract's words."""
+    family = FAULT_OF[fault.cause]
+    return Termination(cause=fault.cause, message=str(fault), advice=fault.hint, exit_code=family.exit_code)

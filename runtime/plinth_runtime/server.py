@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from plinth_runtime.contract.launch import LaunchAdapter, LaunchConfig
     from plinth_runtime.contract.rundir import RunDir
     from plinth_runtime.serving.adapters import AdapterDesk
-    from plinth_runtime.serving.agent import WeightCheck, WeightsReport
     from plinth_runtime.serving.answers import Insight
+    from plinth_runtime.serving.assignment import WeightCheck, WeightsReport
     from plinth_runtime.serving.board import Board
-    from plinth_runtime.serving.command import EngineCommand
+    from plinth_runtime.serving.command import EngineCommand, Spot
     from plinth_runtime.serving.logs import Log
+    from plinth_runtime.serving.membership import Membership
+    from plinth_runtime.serving.seat import Seat
     from plinth_runtime.supply import Supply
 
 
@@ -45,9 +47,8 @@ def serve(options: ServerOptions) -> int:
     box = Inbox()
     own_signals(box)
     from plinth_runtime.contract.rundir import RunDir
-    from plinth_runtime.errors import RuntimeFault
+    from plinth_runtime.errors import RuntimeFault, termination_of
     from plinth_runtime.serving import files
-    from plinth_runtime.serving.agent import termination_of
 
     run_dir = RunDir((options.run_dir or options.config.parent).resolve())
     files.prepare(run_dir)
@@ -70,7 +71,8 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
     from plinth_runtime.errors import FAULT_OF
     from plinth_runtime.serving import files, guard
     from plinth_runtime.serving.adapters import AdapterDesk
-    from plinth_runtime.serving.agent import Agent, Assignment
+    from plinth_runtime.serving.agent import Agent
+    from plinth_runtime.serving.assignment import Assignment
     from plinth_runtime.serving.management import ManagementPort
 
     launch = load_launch(options.config)
@@ -86,10 +88,11 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
         adapters = AdapterDesk(launch, log.say)
         token = secrets.token_hex(TOKEN_BYTES)
         files.write_agent_hash(run_dir, token)
-        command = partial(_present_command, launch, run_dir, adapters)
+        board = _board(launch, run_dir)
+        group = _join_group(launch, board, box, log)
+        command = partial(_present_command, launch, run_dir, adapters, group)
         check, fetch = (_weight_check(launch), None) if supply is None else (supply.check, supply.fetch)
-        work = Assignment(launch, run_dir, command, check, fetch, box, log, token)
-        agent = Agent(work, _board(launch, run_dir))
+        agent = Agent(Assignment(launch, run_dir, command, check, fetch, box, log, token, group), board)
         port = ManagementPort(launch.management.host, launch.management.port, _insight(agent, adapters, box))
         try:
             code = agent.run()
@@ -131,17 +134,59 @@ def load_launch(path: Path) -> LaunchConfig:
         raise BadConfigError(f"the launch file {path} is not valid: {'; '.join(rows)}") from error
 
 
-def _present_command(launch: LaunchConfig, run_dir: RunDir, desk: AdapterDesk) -> EngineCommand:
-    return command_for(launch, run_dir, desk.usable())
+def _present_command(
+    launch: LaunchConfig, run_dir: RunDir, desk: AdapterDesk, group: Membership | None
+) -> EngineCommand:
+    return command_for(launch, run_dir, desk.usable(), None if group is None else group.seat)
 
 
-def command_for(launch: LaunchConfig, run_dir: RunDir, adapters: tuple[LaunchAdapter, ...]) -> EngineCommand:
-    """Give the engine's command on this host, with the adapters that there are now."""
+def command_for(
+    launch: LaunchConfig, run_dir: RunDir, adapters: tuple[LaunchAdapter, ...], seat: Seat | None
+) -> EngineCommand:
+    """Give the engine's command on this host, with the adapters that there are now. Raises BadConfigError."""
     from plinth_runtime.serving.command import Paths, build_command
 
     injected = Path(__file__).parent / "serving" / "injected"
     own = (str(injected), str(run_dir.draining), str(run_dir.agent_hash), str(run_dir.chat_template))
-    return build_command(launch, Paths(*own, adapters), os.environ)
+    spot = None if launch.group is None or seat is None else _find_spot(seat, launch.group.port)
+    return build_command(launch, Paths(*own, adapters, spot), os.environ)
+
+
+def find_own_seat(launch: LaunchConfig) -> Seat | None:
+    """Say which member of its group is here; None without a group. Raises BadConfigError."""
+    from plinth_runtime.serving.seat import find_seat
+
+    return None if launch.group is None else find_seat(launch.group, os.environ)
+
+
+def _find_spot(seat: Seat, port: int) -> Spot:
+    from plinth_runtime.errors import BadConfigError
+    from plinth_runtime.serving.command import Spot
+    from plinth_runtime.serving.group_wire import find_address, find_interface
+
+    try:
+        address = find_address(seat.leader, port)
+        return Spot(seat, address, find_interface(address))
+    except OSError as error:
+        raise BadConfigError(f"there is no way to the group's leader {seat.leader}: {error}") from error
+
+
+def _join_group(launch: LaunchConfig, board: Board, box: Inbox, log: Log) -> Membership | None:
+    import uuid
+
+    from plinth_runtime.serving.inbox import GroupNews
+
+    seat = find_own_seat(launch)
+    if launch.group is None or seat is None:
+        return None
+    from plinth_runtime.serving.group import Rules
+    from plinth_runtime.serving.membership import Desk, join
+
+    rules = Rules(launch.group, launch.digest(), uuid.uuid4().hex)
+    group = join(seat, Desk(rules, lambda news: box.put(GroupNews(news)), log.say, lambda: board.ready))
+    board.group = group.status
+    log.say(f"group: rank {seat.rank} of {launch.group.nodes}, led by {seat.leader}")
+    return group
 
 
 def check_host(launch: LaunchConfig) -> None:
@@ -175,7 +220,7 @@ def _adapter_faults(launch: LaunchConfig) -> Iterator[str]:
 
 
 def _weight_check(launch: LaunchConfig) -> WeightCheck:
-    from plinth_runtime.serving.agent import WeightsReport
+    from plinth_runtime.serving.assignment import WeightsReport
 
     def check(progress: Callable[[int, int], None]) -> WeightsReport:
         from plinth_runtime.weights.inspect import check_folder

@@ -23,7 +23,7 @@ from plinth_runtime.contract.launch import LaunchModel, LaunchSource
 from plinth_runtime.contract.status import Cause
 from plinth_runtime.contract.transfer import TransferStatus
 from plinth_runtime.errors import FAULT_OF, FetchCancelledError, InternalError
-from plinth_runtime.serving.agent import WeightsReport
+from plinth_runtime.serving.assignment import WeightsReport
 from plinth_runtime.weights.inspect import inspect_folder
 
 END_SECONDS = 2.0

@@ -105,12 +105,3 @@ class GroupOrder(Document):
     ready: bool = Field(default=False, description="Whether clients may be sent to the leader.")
     fault: Termination | None = Field(default=None, description="Why the last epoch ended, or the group.")
 
-
-class GroupStatus(Document):
-    """A group as one member sees it; part of `/startupz`."""
-
-    rank: int
-    nodes: int
-    leader: str = Field(description="The leader's address.")
-    epoch: int = Field(description="0 before the first start.")
-    missing: tuple[int, ...] = Field(default=(), description="Ranks that the leader waits for; others do not know.")

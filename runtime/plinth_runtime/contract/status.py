@@ -63,6 +63,16 @@ class StartRecord(Document):
     seconds: dict[Phase, float] = Field(description="In each phase from the beginning to ready.")
 
 
+class GroupStatus(Document):
+    """A group as one of its members sees it."""
+
+    rank: int = Field(description="This member's; 0 leads.")
+    nodes: int
+    leader: str = Field(description="The leader's host name or address.")
+    epoch: int = Field(default=0, description="Starts of the group so far; engines that work together have the same.")
+    missing: tuple[int, ...] = Field(default=(), description="Ranks that the leader waits for; others do not know.")
+
+
 class StartupStatus(Document):
     """The body of `/startupz` and of the run directory's status file."""
 
@@ -92,3 +102,4 @@ class StartupStatus(Document):
     ready_after_seconds: float | None = Field(default=None, description="Start to first ready; None before.")
     message: str = ""
     last_end: Termination | None = Field(default=None, description="The engine's last end, if it ended.")
+    group: GroupStatus | None = Field(default=None, description="None: the server has one node.")

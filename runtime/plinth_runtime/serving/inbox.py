@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from plinth_runtime.errors import RuntimeFault
     from plinth_runtime.serving.deaths import Exit
+    from plinth_runtime.serving.group import News
     from plinth_runtime.serving.phases import Sighting
     from plinth_runtime.serving.states import Event
 
@@ -102,8 +103,15 @@ class EngineEnded:
     end: Exit
 
 
+@dataclass(frozen=True, slots=True)
+class GroupNews:
+    """The group wants something of this member."""
+
+    news: News
+
+
 EngineNews = EngineStarted | EngineSighted | EngineProbed | EngineQuiet | EngineEnded
-Message = StopAsked | ChildDied | Ping | Fetched | Prepared | Failed | EngineNews
+Message = StopAsked | ChildDied | Ping | Fetched | Prepared | Failed | GroupNews | EngineNews
 """`generation` counts the engines of one agent: news of a former one is recognised as such."""
 
 Inbox = SimpleQueue[Message]

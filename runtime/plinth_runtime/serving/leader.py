@@ -42,6 +42,11 @@ class Lead:
         """The others."""
         return range(1, self.rules.launch.nodes)
 
+    @property
+    def waits(self) -> bool:
+        """Whether its own engine could start, if the others waited too."""
+        return self.order is Order.HOLD and self.may_start is not NEVER
+
     def said(self, *, ready: bool) -> GroupOrder:
         """Put the present order into words."""
         return GroupOrder(leader=self.rules.agent, order=self.order, epoch=self.epoch, ready=ready, fault=self.fault)
@@ -86,8 +91,9 @@ def prepare(lead: Lead, now: float) -> Lead:
 
 def end_epoch(lead: Lead, fault: Termination, may_start: float, now: float) -> Lead:
     """Note that the leader's own engine is gone; it may start again at a moment (seconds on the same clock)."""
-    since = now if lead.order is Order.RUN else lead.since
-    return replace(lead, order=Order.HOLD, since=since, may_start=may_start, fault=told(fault, 0))
+    if lead.order is Order.HOLD:
+        return replace(lead, may_start=may_start)  # the fault was elsewhere, and is known
+    return replace(lead, order=Order.HOLD, since=now, may_start=may_start, fault=told(fault, 0))
 
 
 def finish(lead: Lead, fault: Termination | None) -> Lead:
@@ -108,6 +114,15 @@ def missing(lead: Lead, now: float) -> tuple[int, ...]:
     )
 
 
+def present(lead: Lead, now: float) -> tuple[int, ...]:
+    """List the ranks whose agents live and could still hear something."""
+    return tuple(
+        rank
+        for rank, peer in sorted(lead.peers.items())
+        if _is_fresh(lead, rank, now) and peer.report.condition is not Condition.FAILED
+    )
+
+
 def silent(lead: Lead, now: float) -> str:
     """Name the ranks that missed more than two heartbeats, as a part of a sentence; empty if none did."""
     limit = 2 * lead.rules.launch.heartbeat_seconds
@@ -121,9 +136,11 @@ def _is_fresh(lead: Lead, rank: int, now: float) -> bool:
 
 
 def _while_held(lead: Lead, now: float) -> Step:
+    if not lead.waits:
+        return lead, ()  # its own engine is still to be buried, or its own weights to be checked
     for rank, peer in sorted(lead.peers.items()):
         report = peer.report
-        if report.condition is Condition.FAILED and report.fault and _is_fresh(lead, rank, now):
+        if report.condition is Condition.FAILED and report.fault is not None:
             fault = told(report.fault, rank)
             return finish(lead, fault), (GiveUp(fault),)
     absent = missing(lead, now)

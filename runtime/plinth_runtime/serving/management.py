@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import BoundedSemaphore, Thread
 from typing import Any
 
 from plinth_runtime.serving.adapters import RefusedError
-from plinth_runtime.serving.answers import JSON, Call, Insight, answer, json_answer
+from plinth_runtime.serving.answers import JSON, Answer, Call, Insight, answer, json_answer
 from plinth_runtime.serving.ports import explain_bind
 
 BODY_BYTES = 64 << 10
@@ -40,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer."""
         try:
             call = Call(self.command, self.path, self.client_address[0], self._body())
-            said = answer(call, self.server.insight)
+            said = self.server.respond(call)
         except RefusedError as refused:
             said = json_answer(refused.status, {"error": str(refused)})
         self.send_response(said.status)
@@ -68,8 +69,8 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, address: tuple[str, int], insight: Insight) -> None:
-        self.insight = insight
+    def __init__(self, address: tuple[str, int], respond: Callable[[Call], Answer]) -> None:
+        self.respond = respond
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._room = BoundedSemaphore(CONNECTIONS)
         self._since: dict[socket.socket, float] = {}
@@ -107,16 +108,16 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: a client that went away is its own business."""
 
 
-class ManagementPort:
+class Port:
     """Listens from construction to `close`. Raises PortTakenError or BadConfigError if it cannot."""
 
-    def __init__(self, host: str, port: int, insight: Insight) -> None:
+    def __init__(self, host: str, port: int, purpose: str, respond: Callable[[Call], Answer]) -> None:
         try:
-            self._server = _Server((host, port), insight)
+            self._server = _Server((host, port), respond)
         except OSError as error:
-            raise explain_bind(error, host, port, "the management port") from error
+            raise explain_bind(error, host, port, purpose) from error
         self._open = True
-        Thread(target=self._serve, name="management", daemon=True).start()
+        Thread(target=self._serve, name=purpose, daemon=True).start()
 
     @property
     def port(self) -> int:
@@ -135,3 +136,10 @@ class ManagementPort:
         with suppress(OSError, ValueError):
             while self._open:
                 self._server.handle_request()
+
+
+class ManagementPort(Port):
+    """The port that probes and operators ask."""
+
+    def __init__(self, host: str, port: int, insight: Insight) -> None:
+        super().__init__(host, port, "the management port", lambda call: answer(call, insight))

@@ -35,6 +35,10 @@ class Event(StrEnum):
     DIED_FINAL = "died, final"
     BACKOFF_OVER = "backoff over"
     STARTUP_OVERDUE = "startup overdue"
+    MUST_JOIN = "weights good, in a group"
+    ASSEMBLED = "all members wait"
+    PEER_FAILED = "another member failed"
+    DIED_JOIN = "died, in a group"
     STOP = "stop"
     QUIET = "no request open"
     KILL_DUE = "kill due"
@@ -76,8 +80,13 @@ def _rows() -> Iterator[tuple[Phase, Event, Step]]:
     yield Phase.FETCHING, Event.STOP, Step(Phase.STOPPED, (Action.FINISH,))
 
     yield Phase.VERIFYING, Event.WEIGHTS_GOOD, Step(Phase.STARTING, (Action.ARM_STARTUP, Action.SPAWN))
+    yield Phase.VERIFYING, Event.MUST_JOIN, Step(Phase.JOINING)
     yield Phase.VERIFYING, Event.FAULT, Step(Phase.FAILED, (Action.FINISH,))
     yield Phase.VERIFYING, Event.STOP, Step(Phase.STOPPED, (Action.FINISH,))
+
+    yield Phase.JOINING, Event.ASSEMBLED, Step(Phase.STARTING, (Action.ARM_STARTUP, Action.SPAWN))
+    yield Phase.JOINING, Event.FAULT, Step(Phase.FAILED, (Action.FINISH,))
+    yield Phase.JOINING, Event.STOP, Step(Phase.STOPPED, (Action.FINISH,))
 
     yield Phase.STARTING, Event.LOADING_SEEN, Step(Phase.LOADING)
     yield Phase.STARTING, Event.WARMING_SEEN, Step(Phase.WARMING)
@@ -86,7 +95,9 @@ def _rows() -> Iterator[tuple[Phase, Event, Step]]:
         yield phase, Event.HEALTHY, Step(Phase.READY, (Action.SHOW,))
         yield phase, Event.FAULT, Step(Phase.FAILED, (Action.FINISH,))
         yield phase, Event.DIED_RETRY, Step(Phase.RESTARTING, (Action.ARM_BACKOFF,))
+        yield phase, Event.DIED_JOIN, Step(Phase.JOINING)
         yield phase, Event.DIED_FINAL, Step(Phase.FAILED, (Action.FINISH,))
+        yield phase, Event.PEER_FAILED, Step(phase, (Action.KILL, Action.ARM_GRACE))
         # The engine stays the same until its death is seen: a kill is asked for again as long as it is not.
         yield phase, Event.STARTUP_OVERDUE, Step(phase, (Action.KILL, Action.ARM_GRACE))
         yield phase, Event.KILL_DUE, Step(phase, (Action.KILL, Action.ARM_GRACE))
@@ -99,6 +110,8 @@ def _rows() -> Iterator[tuple[Phase, Event, Step]]:
     yield Phase.READY, Event.HUNG, Step(Phase.READY, (Action.HIDE, Action.KILL, Action.ARM_GRACE))
     yield Phase.READY, Event.KILL_DUE, Step(Phase.READY, (Action.HIDE, Action.KILL, Action.ARM_GRACE))
     yield Phase.READY, Event.DIED_RETRY, Step(Phase.RESTARTING, (Action.HIDE, Action.ARM_BACKOFF))
+    yield Phase.READY, Event.PEER_FAILED, Step(Phase.READY, (Action.HIDE, Action.KILL, Action.ARM_GRACE))
+    yield Phase.READY, Event.DIED_JOIN, Step(Phase.JOINING, (Action.HIDE,))
     yield Phase.READY, Event.DIED_FINAL, Step(Phase.FAILED, (Action.HIDE, Action.FINISH))
     # SIGTERM comes when nothing is open any more: vLLM aborts what reaches its core later, as if it were complete.
     stop_ready = (Action.HIDE, Action.REFUSE_NEW, Action.ARM_DRAIN, Action.AWAIT_QUIET)
@@ -110,6 +123,8 @@ def _rows() -> Iterator[tuple[Phase, Event, Step]]:
     yield Phase.DRAINING, Event.QUIET, Step(Phase.DRAINING, (Action.TERMINATE, Action.ARM_END))
     yield Phase.DRAINING, Event.STOP, Step(Phase.DRAINING, (Action.KILL, Action.ARM_GRACE))
     yield Phase.DRAINING, Event.KILL_DUE, Step(Phase.DRAINING, (Action.KILL, Action.ARM_GRACE))
+    # What is open needs every member: there is nothing left to wait for.
+    yield Phase.DRAINING, Event.PEER_FAILED, Step(Phase.DRAINING, (Action.KILL, Action.ARM_GRACE))
     yield Phase.DRAINING, Event.DIED_RETRY, Step(Phase.STOPPED, (Action.FINISH,))
     yield Phase.DRAINING, Event.FAULT, Step(Phase.STOPPED, (Action.FINISH,))
     yield Phase.DRAINING, Event.DIED_FINAL, Step(Phase.STOPPED, (Action.FINISH,))
