@@ -115,6 +115,24 @@ def test_fetch_through_a_cache(run, origin, tmp_path, weights):
     assert (result.exit_code, "is a model of a cache" in result.output) == (2, True)
 
 
+def test_progress_for_prometheus(run, origin, published, tmp_path):
+    """Fetches and publications keep their figures in a file that the node exporter reads."""
+    path = tmp_path / "weights.prom"
+    for arguments in (
+        ("fetch", origin.address, "--to", tmp_path / "out"),
+        ("publish", published, tmp_path / "there"),
+        ("publish", origin.address, tmp_path / "elsewhere"),
+    ):
+        assert run(*arguments, "--metrics-file", path)[0] == 0
+        text = path.read_text()
+        assert "plinth_transfer_percent 100.0" in text
+        assert "plinth_transfer_files_done 4.0" in text
+        path.unlink()
+    nowhere = CliRunner().invoke(cli, ["verify", str(published), "--metrics-file", str(tmp_path / "no" / "a.prom")])
+    assert nowhere.exit_code == 2
+    assert "is not a folder" in nowhere.stderr
+
+
 def test_progress_lines(origin, tmp_path):
     """--progress json writes lines of counters to standard error, the last with everything done."""
     arguments = ["fetch", origin.address, "--to", str(tmp_path / "out"), "--progress", "json"]

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from plinth_runtime.weights.progress import Bar, Lines, Rate, bar_text, size_text
+from plinth_runtime.weights.progress import Bar, Lines, Rate, Textfile, bar_text, size_text
 from plinth_runtime.weights.work import Counters
 
 HALF = Counters(bytes_total=4_000_000_000, bytes_done=2_000_000_000, files_total=4, files_done=1)
@@ -60,3 +60,21 @@ def test_lines_and_bar_are_not_chatty():
     assert len(rows) == 3
     assert rows[-1]["bytesDone"] == 2_000_000_000
     assert bar_out.getvalue().count("[####") == 10
+
+
+def test_a_file_for_prometheus(tmp_path):
+    """The file is whole at every moment, written at most once a second, and says at the end that nothing runs."""
+    clock, path = Clock(), tmp_path / "fetch.prom"
+    shown = Textfile(path, clock)
+    shown(HALF)
+    first = path.read_text()
+    assert "plinth_transfer_running 1.0" in first
+    assert "plinth_transfer_percent 50.0" in first
+    assert "plinth_transfer_eta_seconds" not in first
+    clock.now = 0.5
+    shown(Counters())
+    assert path.read_text() == first
+    shown(HALF)
+    shown.close()
+    assert "plinth_transfer_running 0.0" in path.read_text()
+    assert list(tmp_path.iterdir()) == [path]

@@ -18,11 +18,11 @@ from plinth_runtime.weights.board import Patience
 from plinth_runtime.weights.disk import free_bytes, read_range
 from plinth_runtime.weights.finisher import Place
 from plinth_runtime.weights.journal import FileRecord
-from plinth_runtime.weights.offer import Offer, Wishes, read_offer, source_fault
+from plinth_runtime.weights.offer import Offer, Wishes, patiently, read_offer
 from plinth_runtime.weights.plan_fetch import FetchPlan, How, Shelf, plan_fetch
 from plinth_runtime.weights.reuse import find_ready
 from plinth_runtime.weights.shelf import Ready
-from plinth_runtime.weights.sources import ChangedError, RemoteObject, Source, SourceError, TransientError
+from plinth_runtime.weights.sources import ChangedError, RemoteObject, Source
 from plinth_runtime.weights.streams import Streams
 from plinth_runtime.weights.structure import structure_faults
 from plinth_runtime.weights.transfer import Transport, run_transfer
@@ -31,9 +31,6 @@ from plinth_runtime.weights.work import Counters, FileWork, Watch
 
 MAX_VERSIONS = 3
 """An object that changes more often than this while it is fetched is not going to stand still."""
-
-LIST_TRIES = 5
-LIST_PAUSE_SECONDS = 0.5
 
 
 class Target(Shelf, Place, Protocol):
@@ -139,7 +136,8 @@ class _Fetch:
 
     def run(self, began: float) -> FetchResult:
         """Fetch one version."""
-        offer = self._offer()
+        wait = self._options.patience.longest_retry_after
+        offer = patiently(lambda: read_offer(self._source, self._options.wishes), wait)
         how = self._options.how
         if self._options.wishes.expected or self._target.addressed_by_content:
             how = How(how.recheck, how.page_cache, hash_all=True)
@@ -169,22 +167,6 @@ class _Fetch:
             self._counters,
             unvouched,
         )
-
-    def _offer(self) -> Offer:
-        """List the source; a store that stumbles is asked again a few times."""
-        for attempt in range(1, LIST_TRIES + 1):
-            try:
-                return read_offer(self._source, self._options.wishes)
-            except TransientError as error:
-                if attempt == LIST_TRIES:
-                    raise source_fault(error) from error
-                time.sleep(min(error.retry_after or 0.0, self._options.patience.longest_retry_after))
-                time.sleep(LIST_PAUSE_SECONDS * attempt)
-            except ChangedError:
-                raise
-            except SourceError as error:
-                raise source_fault(error) from error
-        raise AssertionError  # the last attempt returns or raises
 
     def _start_counting(self, offer: Offer, plan: FetchPlan) -> None:
         self._counters.bytes_total = offer.total_bytes

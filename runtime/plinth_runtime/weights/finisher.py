@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from plinth_runtime.errors import CorruptWeightsError
-from plinth_runtime.weights.digests import md5_agrees, sha256_of
+from plinth_runtime.weights.digests import Found, has_better, is_vouched, md5_agrees, sha256_of, whole_faults
 from plinth_runtime.weights.disk import stamp_of, sync_files
 from plinth_runtime.weights.journal import FileRecord, Journal, PartRecord
 from plinth_runtime.weights.parts import Part
@@ -178,7 +178,7 @@ class Finisher:
             self._queue.put(done.result())
 
     def _judge(self, work: FileWork) -> None:
-        faults = whole_faults(work)
+        faults = whole_faults(work.target.checksums, _found(work))
         if not faults:
             self._finish(work)
         elif work.rounds < MAX_ROUNDS:
@@ -192,7 +192,7 @@ class Finisher:
             )
 
     def _finish(self, work: FileWork) -> None:
-        work.vouched = is_vouched(work)
+        work.vouched = _is_vouched(work)
         work.close()
         path = self._place.place(work)
         if work.key is not None:
@@ -204,29 +204,17 @@ class Finisher:
                 self._progress.notify_all()
 
 
-def whole_faults(work: FileWork) -> tuple[str, ...]:
-    """Compare a complete file with everything that is said of it as a whole."""
-    sums = work.target.checksums
-    faults = []
-    if sums.crc32c is not None and sums.crc32c != work.whole_crc:
-        faults.append(f"expected CRC32C {sums.crc32c:08x}, found {work.whole_crc:08x}")
-    if sums.sha256 and work.sha256 and sums.sha256 != work.sha256:
-        faults.append(f"expected sha256 {sums.sha256}, found {work.sha256}")
-    if work.md5_agrees is False:
-        named = f"git's name {sums.git_sha1}" if sums.git_sha1 else f"MD5 {sums.md5}"
-        faults.append(f"expected {named}, found another one")
-    return tuple(faults)
+def _found(work: FileWork) -> Found:
+    return Found(work.whole_crc, work.sha256, work.md5_agrees)
 
 
-def is_vouched(work: FileWork) -> bool:
+def _is_vouched(work: FileWork) -> bool:
     """Say whether anything but the bytes themselves said what they should be. An empty file needs no word."""
-    sums = work.target.checksums
     by_parts = all(part.expected is not None for part in work.parts)
-    return by_parts or sums.crc32c is not None or bool(sums.sha256 and work.sha256) or bool(work.md5_agrees)
+    return by_parts or is_vouched(work.target.checksums, _found(work))
 
 
 def _hash(work: FileWork, stopped: threading.Event) -> Hashed:
     """Read a complete file for its digests; the store's MD5 only where it gives nothing better."""
     sums = work.target.checksums
-    better = sums.sha256 or sums.part_crc32c or sums.crc32c is not None
-    return Hashed(work, sha256_of(work.path, stopped), None if better else md5_agrees(work.path, sums))
+    return Hashed(work, sha256_of(work.path, stopped), None if has_better(sums) else md5_agrees(work.path, sums))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from plinth_runtime.contract.manifest import MANIFEST_NAME, ManifestFile, WeightManifest
 from plinth_runtime.errors import CorruptWeightsError, SourceRefusedError, SourceUnavailableError
 from plinth_runtime.weights.names import is_hidden, is_pickle, name_faults
 from plinth_runtime.weights.sources import (
+    ChangedError,
     Checksums,
     Listing,
     NotFoundError,
@@ -17,11 +20,16 @@ from plinth_runtime.weights.sources import (
     RemoteObject,
     Source,
     SourceError,
+    TransientError,
 )
 from plinth_runtime.weights.verify import FAULTS_SHOWN, parse_manifest
 
 READ_BYTES = 1 << 20
 MANIFEST_LIMIT_BYTES = 256 << 20
+ASK_TRIES = 5
+ASK_PAUSE_SECONDS = 0.5
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +94,36 @@ def judge_offer(listing: Listing, text: bytes | None, wishes: Wishes, address: s
     return Offer(merged, listing.revision, manifest, text, pinned=digest in wishes.expected)
 
 
-def read_object(source: Source, target: RemoteObject) -> bytes:
-    """Read one small object whole."""
-    if target.size > MANIFEST_LIMIT_BYTES:
-        raise SourceRefusedError(
-            f"{target.name} has {target.size} bytes, more than the {MANIFEST_LIMIT_BYTES} read of it"
-        )
+def patiently(ask: Callable[[], Answer], longest_wait: float = 60.0) -> Answer:
+    """Ask a store something small; one that stumbles is asked again a few times. Raises a fault of ours."""
+    for attempt in range(1, ASK_TRIES + 1):
+        try:
+            return ask()
+        except TransientError as error:
+            if attempt == ASK_TRIES:
+                raise source_fault(error) from error
+            time.sleep(min(error.retry_after or 0.0, longest_wait))
+            time.sleep(ASK_PAUSE_SECONDS * attempt)
+        except ChangedError:
+            raise
+        except SourceError as error:
+            raise source_fault(error) from error
+    raise AssertionError  # the last attempt returns or raises
+
+
+def read_object(source: Source, target: RemoteObject, span: tuple[int, int] | None = None) -> bytes:
+    """Read one small object whole, or a small `span` of it: offset and length."""
+    start, length = span or (0, target.size)
+    if length > MANIFEST_LIMIT_BYTES:
+        raise SourceRefusedError(f"{target.name} has {length} bytes, more than the {MANIFEST_LIMIT_BYTES} read of it")
+    length = min(length, target.size - start)
+    if length <= 0:
+        return b""
     session = source.session()
     buffer = memoryview(bytearray(READ_BYTES))
     pieces = []
     try:
-        body = session.open_range(target, 0, target.size)
+        body = session.open_range(target, start, length)
         while count := body.readinto(buffer):
             pieces.append(bytes(buffer[:count]))
         body.close()

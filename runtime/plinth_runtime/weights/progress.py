@@ -1,4 +1,4 @@
-"""How far it is, for people (a bar on a terminal) and for machines (JSON lines). Writes to one stream."""
+"""How far it is, for people (a bar on a terminal) and for machines (JSON lines, Prometheus text)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TextIO
+from pathlib import Path
+from typing import Protocol, TextIO
 
-from plinth_runtime.contract.transfer import TransferStatus
+from plinth_runtime.contract.transfer import TransferStatus, transfer_gauges
+from plinth_runtime.weights.disk import writing
 from plinth_runtime.weights.work import Counters
 
 BAR_WIDTH = 24
@@ -17,6 +19,16 @@ LINE_SECONDS = 1.0
 RATE_WINDOW_SECONDS = 5.0
 UNITS = ("B", "kB", "MB", "GB", "TB")
 THOUSAND = 1000
+
+
+class Shown(Protocol):
+    """Something that is told how far a transfer is."""
+
+    def __call__(self, counters: Counters, /) -> None:
+        """Take the state in; called several times a second."""
+
+    def close(self) -> None:
+        """Tell the last state."""
 
 
 class Rate:
@@ -83,6 +95,41 @@ class Lines:
     def _write(self, counters: Counters, rate: float) -> None:
         self._stream.write(transfer_status(counters, rate).model_dump_json() + "\n")
         self._stream.flush()
+
+
+class Textfile:
+    """A file for Prometheus' textfile collector, replaced once a second; it stays with the last state."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._rate = Rate()
+        self._next = 0.0
+        self._last = Counters()
+
+    def __call__(self, counters: Counters) -> None:
+        """Write if it is time."""
+        self._last = counters
+        now = self._clock()
+        if now >= self._next:
+            self._next = now + LINE_SECONDS
+            self._write(running=True)
+
+    def close(self) -> None:
+        """Write the last state, and that nothing runs any more."""
+        self._write(running=False)
+
+    def _write(self, *, running: bool) -> None:
+        # A library of some megabytes that most fetches do not need.
+        from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+        status = transfer_status(self._last, self._rate.update(self._clock(), self._last.bytes_done))
+        registry = CollectorRegistry()
+        Gauge("plinth_transfer_running", "1 while bytes may move.", registry=registry).set(running)
+        for name, text, value in transfer_gauges(status):
+            Gauge(name, text, registry=registry).set(value)
+        with writing(self._path):
+            write_to_textfile(str(self._path), registry)
 
 
 def transfer_status(counters: Counters, rate: float) -> TransferStatus:

@@ -1,34 +1,29 @@
 """From a folder to a store: every file with checksums, the manifest last. A model that is being published is not there.
 
-Files go in parallel, each read once: its parts are hashed and stored on the way.
+What sends the files is in `sending.py`; copies from another store are in `copying.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plinth_runtime.contract.manifest import MANIFEST_NAME, ManifestFile, WeightManifest
+from plinth_runtime.contract.manifest import MANIFEST_NAME, WeightManifest
 from plinth_runtime.errors import CorruptWeightsError, SourceRefusedError
-from plinth_runtime.weights.crc import combine
 from plinth_runtime.weights.inspect import list_files, reader_of
 from plinth_runtime.weights.names import name_faults
 from plinth_runtime.weights.parts import PART_BYTES
 from plinth_runtime.weights.reader import extend_crc
-from plinth_runtime.weights.sources import Store, Upload
+from plinth_runtime.weights.sending import Sender, Sent, refusing, send_all, send_manifest
+from plinth_runtime.weights.sources import Store
 from plinth_runtime.weights.sources.local import LocalFolder
 from plinth_runtime.weights.structure import structure_faults
 from plinth_runtime.weights.verify import corrupt, digest_faults, parse_manifest, presence_faults
 from plinth_runtime.weights.work import Counters, Watch
-
-FILE_STREAMS = 4
-WATCH_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,9 @@ def publish(folder: Path, store: Store, options: PublishOptions, watch: Watch) -
     counters = Counters(bytes_total=sum(files.values()), files_total=len(files))
     lies_there = store.describe() == LocalFolder(folder.absolute()).describe()
     taker: Store = InPlace(store) if lies_there else store
-    rows = _send_all(_Sender(folder, taker, options.part_size, counters), files, watch)
+    sender = Sender(FolderOrigin(folder, options.part_size), taker, counters)
+    with refusing():
+        rows = send_all(sender, files, watch)
     own = _own_manifest(folder)
     faults = digest_faults(own, {row.path: row.sha256 for row in rows}) if own else ()
     if faults:
@@ -73,7 +70,8 @@ def publish(folder: Path, store: Store, options: PublishOptions, watch: Watch) -
         files=rows,
     )
     text = manifest.canonical_json().encode()
-    _put(store.begin(MANIFEST_NAME, len(text), max(1, len(text))), text)
+    with refusing():
+        send_manifest(store, text)
     digest = hashlib.sha256(text).hexdigest()
     return Published(store.describe(), digest, len(rows), counters.bytes_total, time.monotonic() - began, counters)
 
@@ -99,77 +97,40 @@ class InPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sender:
+class FolderOrigin:
+    """Files of a folder."""
+
     folder: Path
-    store: Store
     part_size: int
-    counters: Counters
-    stopped: threading.Event = field(default_factory=threading.Event)
 
-    def send(self, name: str, size: int) -> ManifestFile:
-        """Store one file and describe it."""
-        upload = self.store.begin(name, size, self.part_size)
-        try:
-            row, whole = self._pour(name, size, upload)
-            upload.complete(whole)
-        except BaseException:
-            upload.abort()
-            raise
-        self.counters.files_done += 1
-        return row
+    def open(self, name: str) -> FileReading:
+        """Open one file."""
+        return FileReading(self.folder / name, self.part_size)
 
-    def _pour(self, name: str, size: int, upload: Upload) -> tuple[ManifestFile, int]:
-        hasher, crcs, whole = hashlib.sha256(), [], 0
-        buffer = memoryview(bytearray(min(self.part_size, size)))
-        descriptor = os.open(self.folder / name, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            for number, start in enumerate(range(0, size, self.part_size)):
-                if self.stopped.is_set():
-                    raise InterruptedError("told to stop")
-                part = buffer[: min(self.part_size, size - start)]
-                if os.preadv(descriptor, [part], start) != len(part):
-                    raise CorruptWeightsError(f"{self.folder / name} became shorter while it was read")
-                crc = extend_crc(0, part)
-                hasher.update(part)
-                upload.put_part(number, part, crc)
-                crcs.append(crc)
-                whole = combine(whole, crc, len(part))
-                self.counters.bytes_done += len(part)
-        finally:
-            os.close(descriptor)
-        text = "".join(f"{crc:08x}" for crc in crcs)
-        row = ManifestFile(path=name, size=size, sha256=hasher.hexdigest(), part_size=self.part_size, part_crc32c=text)
-        return row, whole
+    def stop(self) -> None:
+        """Do nothing: a file does not keep anybody waiting."""
 
 
-def _send_all(sender: _Sender, files: dict[str, int], watch: Watch) -> tuple[ManifestFile, ...]:
-    """Send files, several at a time, largest first; give their rows in order of path."""
-    order = sorted(files, key=lambda name: -files[name])
-    with ThreadPoolExecutor(FILE_STREAMS) as pool:
-        futures = [pool.submit(sender.send, name, files[name]) for name in order]
-        try:
-            for future in futures:
-                while not _settled(future.done):
-                    watch(sender.counters)
-        except BaseException:
-            sender.stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        watch(sender.counters)
-        rows = [future.result() for future in futures]
-    return tuple(sorted(rows, key=lambda row: row.path))
+class FileReading:
+    """One file, read part by part."""
 
+    def __init__(self, path: Path, part_size: int) -> None:
+        self.part_size = part_size
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
-def _settled(done: Callable[[], bool]) -> bool:
-    if not done():
-        time.sleep(WATCH_SECONDS)
-    return done()
+    def read(self, start: int, into: memoryview) -> int:
+        """Read one part; give its CRC32C."""
+        if os.preadv(self._descriptor, [into], start) != len(into):
+            raise CorruptWeightsError(f"{self._path} became shorter while it was read")
+        return extend_crc(0, into)
 
+    def judge(self, sent: Sent) -> None:
+        """Take what was read for right: the folder's own manifest is compared when all is sent."""
 
-def _put(upload: Upload, text: bytes) -> None:
-    crc = extend_crc(0, memoryview(text))
-    upload.put_part(0, memoryview(text), crc)
-    upload.complete(crc)
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
 
 
 def _judge(folder: Path, files: dict[str, int], options: PublishOptions) -> None:
