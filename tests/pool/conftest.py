@@ -12,10 +12,10 @@ IMAGE = "Oracle-Linux-8.10-Gen2-GPU-2025.05.19-0-OKE-1.32.1-905"
 
 ARGS = {
     "shape": "VM.GPU.A10.1",
-    "cluster": "ocid1.cluster.c",
-    "compartment": "ocid1.compartment.x",
+    "cluster_id": "ocid1.cluster.c",
+    "compartment_id": "ocid1.compartment.x",
     "placements": [{"availability_domain": "Uocm:PHX-AD-1"}],
-    "subnet": "ocid1.subnet.s",
+    "subnet_id": "ocid1.subnet.s",
     "kubernetes_version": "v1.32.1",
 }
 METAL = ARGS | {"shape": "BM.GPU.H100.8"}

@@ -18,7 +18,7 @@ KINDS = {
     "managed": (ARGS, ["nodes"]),
     "metal": (METAL, ["nodes"]),
     "rdma": (METAL | {"rdma": True}, ["rdma", "nodes"]),
-    "given-network": (METAL | {"rdma": True, "compute_cluster": "ocid1.computecluster.n"}, ["nodes"]),
+    "given-network": (METAL | {"rdma": True, "compute_cluster_id": "ocid1.computecluster.n"}, ["nodes"]),
     "cluster-network": (SELF, ["configuration", "nodes"]),
     "rack": (RACK, ["rdma", "configuration", "nodes"]),
     "existing": ({"kind": "existing", "shape": "BM.GPU.H100.8", "labels": {"team": "a"}}, []),
@@ -63,17 +63,21 @@ def test_the_managed_pool_in_full():
         ARGS,
         size=3,
         placements=[
-            {"availability_domain": "AD-2", "fault_domains": ["FAULT-DOMAIN-3", "FAULT-DOMAIN-1"], "subnet": "own"},
-            {"availability_domain": "AD-1", "host_group": "hosts"},
+            {
+                "availability_domain": "AD-2",
+                "fault_domains": ["FAULT-DOMAIN-3", "FAULT-DOMAIN-1"],
+                "subnet_id": "ocid1.subnet.own",
+            },
+            {"availability_domain": "AD-1", "host_group_id": "ocid1.hosts"},
         ],
         labels={"team": "a"},
         taints=[{"key": "team", "value": "a"}],
         max_pods=20,
         boot_volume="100Gi",
-        network_security_groups=["b", "a"],
-        pod_subnets=["pods"],
-        pod_network_security_groups=["p"],
-        encryption_key="key",
+        nsg_ids=["ocid1.b", "ocid1.a"],
+        pod_subnet_ids=["ocid1.pods"],
+        pod_nsg_ids=["ocid1.p"],
+        key_id="ocid1.key",
         encrypt_in_transit=True,
         ssh_key="ssh-ed25519 AAAA",
         preemptible=True,
@@ -97,22 +101,25 @@ def test_the_managed_pool_in_full():
             "placementConfigs": [
                 {
                     "availabilityDomain": "AD-2",
-                    "subnetId": "own",
+                    "subnetId": "ocid1.subnet.own",
                     "faultDomains": ["FAULT-DOMAIN-1", "FAULT-DOMAIN-3"],
                     "preemptibleNodeConfig": terminate,
                 },
                 {
                     "availabilityDomain": "AD-1",
                     "subnetId": "ocid1.subnet.s",
-                    "hostGroupId": "hosts",
+                    "hostGroupId": "ocid1.hosts",
                     "preemptibleNodeConfig": terminate,
                 },
             ],
-            "nsgIds": ["a", "b"],
-            "kmsKeyId": "key",
+            "nsgIds": ["ocid1.a", "ocid1.b"],
+            "kmsKeyId": "ocid1.key",
             "isPvEncryptionInTransitEnabled": True,
             "nodePoolPodNetworkOptionDetails": {
-                "cniType": "OCI_VCN_IP_NATIVE", "maxPodsPerNode": 20, "podSubnetIds": ["pods"], "podNsgIds": ["p"],
+                "cniType": "OCI_VCN_IP_NATIVE",
+                "maxPodsPerNode": 20,
+                "podSubnetIds": ["ocid1.pods"],
+                "podNsgIds": ["ocid1.p"],
             },
             **tags,
         },
@@ -160,8 +167,8 @@ def test_a_pool_on_rdma_is_in_a_compute_cluster():
     monitor = build(METAL | {"rdma": True})
     assert monitor.one(":ComputeCluster").inputs["availabilityDomain"] == "Uocm:PHX-AD-1"
     assert monitor.one(":NodePool").inputs["nodeConfigDetails"]["computeClusterId"] == "gpu-rdma-id"
-    given = build(METAL | {"rdma": True, "compute_cluster": "mine"})
-    assert given.one(":NodePool").inputs["nodeConfigDetails"]["computeClusterId"] == "mine"
+    given = build(METAL | {"rdma": True, "compute_cluster_id": "ocid1.mine"})
+    assert given.one(":NodePool").inputs["nodeConfigDetails"]["computeClusterId"] == "ocid1.mine"
 
 
 def test_no_image_that_fits_is_said_with_what_was_sought():
@@ -204,7 +211,10 @@ def test_ids_may_be_outputs_secrets_or_unknown():
 
     def program():
         args = changed(
-            ARGS, cluster=pulumi.Output.secret("c"), compartment=unknown(), subnet=pulumi.Output.from_input("s")
+            ARGS,
+            cluster_id=pulumi.Output.secret("c"),
+            compartment_id=unknown(),
+            subnet_id=pulumi.Output.from_input("s"),
         )
         GpuNodePool("gpu", args | {"image": {"id": unknown()}})
 

@@ -14,12 +14,10 @@ from pulumi_plinth.errors import Fault, SpecError, faults_of
 from pulumi_plinth.fit.market import Market
 from pulumi_plinth.fit.shapes import load_shapes
 from pulumi_plinth.fit.storage import load_unit_prices
+from pulumi_plinth.oci_spec import PENDING
 from pulumi_plinth.pool.case import PoolCase, shape_of
 from pulumi_plinth.pool.plan import PoolPlan, plan_pool
 from pulumi_plinth.pool.spec import PoolSpec
-
-LATER = "known-later"
-"""What the plan sees in place of an id that is not known yet."""
 
 
 class PoolTaintArgs(TypedDict, total=False):
@@ -34,10 +32,10 @@ class PoolPlacementArgs(TypedDict, total=False):
     """Where nodes of a pool stand."""
 
     availability_domain: pulumi.Input[str]
-    subnet: pulumi.Input[str]
+    subnet_id: pulumi.Input[str]
     fault_domains: list[str]
-    capacity_reservation: pulumi.Input[str]
-    host_group: pulumi.Input[str]
+    capacity_reservation_id: pulumi.Input[str]
+    host_group_id: pulumi.Input[str]
 
 
 class PoolImageArgs(TypedDict, total=False):
@@ -97,14 +95,14 @@ class GpuNodePoolArgs(TypedDict, total=False):
     flex: PoolFlexArgs
     size: int
     autoscale: PoolAutoscaleArgs
-    cluster: pulumi.Input[str]
-    compartment: pulumi.Input[str]
+    cluster_id: pulumi.Input[str]
+    compartment_id: pulumi.Input[str]
     placements: list[PoolPlacementArgs]
-    subnet: pulumi.Input[str]
-    network_security_groups: list[pulumi.Input[str]]
+    subnet_id: pulumi.Input[str]
+    nsg_ids: list[pulumi.Input[str]]
     pod_network: str
-    pod_subnets: list[pulumi.Input[str]]
-    pod_network_security_groups: list[pulumi.Input[str]]
+    pod_subnet_ids: list[pulumi.Input[str]]
+    pod_nsg_ids: list[pulumi.Input[str]]
     max_pods: int
     kubernetes_version: str
     image: PoolImageArgs
@@ -113,10 +111,10 @@ class GpuNodePoolArgs(TypedDict, total=False):
     nvme: str
     labels: dict[str, str]
     taints: list[PoolTaintArgs]
-    capacity_reservation: pulumi.Input[str]
+    capacity_reservation_id: pulumi.Input[str]
     preemptible: bool
     rdma: bool
-    compute_cluster: pulumi.Input[str]
+    compute_cluster_id: pulumi.Input[str]
     control_plane: PoolControlPlaneArgs
     agent_plugins: list[str]
     eviction: PoolEvictionArgs
@@ -124,7 +122,7 @@ class GpuNodePoolArgs(TypedDict, total=False):
     cycling: PoolCyclingArgs
     boot_script: str
     ssh_key: pulumi.Input[str]
-    encryption_key: pulumi.Input[str]
+    key_id: pulumi.Input[str]
     encrypt_in_transit: bool
     tags: dict[str, str]
     defined_tags: dict[str, str]
@@ -157,8 +155,9 @@ def tidied(value: Any) -> Any:
 
 
 def _known(value: Any) -> Any:
+    """Put what stands for an id in place of an output."""
     if isinstance(value, Mapping):
         return {key: _known(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_known(item) for item in value]
-    return value if value is None or isinstance(value, str | int | float) else LATER
+    return value if value is None or isinstance(value, str | int | float) else PENDING

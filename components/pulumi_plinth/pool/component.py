@@ -69,7 +69,7 @@ class GpuNodePool(pulumi.ComponentResource):
         import pulumi_oci as oci
 
         own, around = self._options(plan, opts), pulumi.ResourceOptions(parent=self)
-        network = given.get("compute_cluster")
+        network = given.get("compute_cluster_id")
         if network is None and (plan.spec.rdma or plan.spec.kind == "gpu-memory-cluster"):
             inputs = resources.compute_cluster(plan, given)
             network = oci.core.ComputeCluster(naming.child(name, "rdma"), **inputs, opts=around).id
@@ -99,8 +99,8 @@ class GpuNodePool(pulumi.ComponentResource):
         import pulumi_oci as oci
 
         options = oci.containerengine.get_node_pool_option_output(
-            node_pool_option_id=given["cluster"],
-            compartment_id=given["compartment"],
+            node_pool_option_id=given["cluster_id"],
+            compartment_id=given["compartment_id"],
             node_pool_k8s_version=wish.kubernetes,
             opts=pulumi.InvokeOutputOptions(parent=self),
         )

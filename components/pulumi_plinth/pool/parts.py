@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from pulumi_plinth.oci_spec import Ocid
 from pulumi_plinth.quantities import Count, Flag, Positive, Seconds, Text
 from pulumi_plinth.spec import Spec
 
@@ -53,14 +54,14 @@ class PlacementSpec(Spec):
     """Where nodes of a pool stand."""
 
     availability_domain: Text = Field(description="Name of the availability domain, such as Uocm:PHX-AD-1. Required.")
-    subnet: Text | None = Field(default=None, description="OCID of the nodes' subnet here. Default: the pool's.")
+    subnet_id: Ocid | None = Field(default=None, description="OCID of the nodes' subnet here. Default: the pool's.")
     fault_domains: tuple[Literal["FAULT-DOMAIN-1", "FAULT-DOMAIN-2", "FAULT-DOMAIN-3"], ...] = Field(
         default=(), description="Fault domains to use. Default: OCI spreads over all that have room."
     )
-    capacity_reservation: Text | None = Field(
+    capacity_reservation_id: Ocid | None = Field(
         default=None, description="OCID of the capacity reservation to take nodes of. Default: the pool's."
     )
-    host_group: Text | None = Field(
+    host_group_id: Ocid | None = Field(
         default=None, description="OCID of the compute host group to place nodes in. Default: none, any host."
     )
 
@@ -68,7 +69,7 @@ class PlacementSpec(Spec):
 class ImageSpec(Spec):
     """The nodes' image: one by its id, or OKE's newest at the time the pool is made."""
 
-    id: Text | None = Field(
+    id: Ocid | None = Field(
         default=None,
         description="OCID of the image. Default: none, one is selected once; a newer one later changes nothing.",
     )

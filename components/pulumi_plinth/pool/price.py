@@ -26,7 +26,7 @@ def pool_price(case: PoolCase) -> tuple[Price | None, tuple[Reason, ...]]:
 def _capacity(case: PoolCase) -> Capacity:
     if case.spec.preemptible:
         return "preemptible"
-    reserved = [case.spec.capacity_reservation, *(item.capacity_reservation for item in case.spec.placements)]
+    reserved = [case.spec.capacity_reservation_id, *(item.capacity_reservation_id for item in case.spec.placements)]
     return "reserved" if any(reserved) else "on-demand"
 
 

@@ -20,7 +20,7 @@ RULES = (*oci_pool.RULES, *oci_shapes.RULES)
 
 FIELDS = {
     "placement-without-domain": "placements",
-    "reservation-domains": "capacityReservation",
+    "reservation-domains": "capacityReservationId",
     "shape-config": "flex",
     "shape-memory": "flex.memoryGib",
     "preemptible-metal": "preemptible",
@@ -61,11 +61,11 @@ def refusals(case: PoolCase) -> Iterator[Fault]:
 def verdicts(case: PoolCase) -> tuple[Verdict, ...]:
     """Ask the rules that are learned from pools that failed."""
     spec = case.spec
-    own = [placement.capacity_reservation for placement in spec.placements]
+    own = [placement.capacity_reservation_id for placement in spec.placements]
     pool = Pool(
         provider="oci",
         shape=case.shape.name,
-        reserved=spec.capacity_reservation is not None and not all(own),
+        reserved=spec.capacity_reservation_id is not None and not all(own),
         size=spec.size,
         min_nodes=spec.least,
         max_nodes=spec.most,
@@ -98,17 +98,17 @@ def _existing(case: PoolCase) -> Iterator[Fault]:
 
 def _missing(case: PoolCase) -> Iterator[Fault]:
     spec, path = case.spec, case.path
-    for field, where in (("cluster", "cluster:"), ("compartment", "oci:")):
+    for field, where in (("cluster_id", "cluster:"), ("compartment_id", "oci:")):
         if getattr(spec, field) is None:
             remedy = f"write its OCID, or declare one under `{where}`"
-            yield Fault(f"{path}.{field}", None, "is missing", remedy)
+            yield Fault(f"{path}.{_alias(case, field)}", None, "is missing", remedy)
     if not spec.placements:
         remedy = "write `- availabilityDomain: …` of the region, at least one"
         yield Fault(f"{path}.placements", None, "is missing", remedy)
     for number, placement in enumerate(spec.placements):
-        if placement.subnet is None and spec.subnet is None:
-            remedy = f"write it, or `subnet:` of {path}"
-            yield Fault(f"{path}.placements.{number}.subnet", None, "is missing", remedy)
+        if placement.subnet_id is None and spec.subnet_id is None:
+            remedy = f"write it, or `subnetId:` of {path}"
+            yield Fault(f"{path}.placements.{number}.subnetId", None, "is missing", remedy)
     if spec.image.id is None and spec.kubernetes_version is None:
         remedy = "write kubernetesVersion: of the cluster, such as v1.32.1, or pin one by image: {id: …}"
         yield Fault(f"{path}.image", None, "cannot be selected without the version it must be for", remedy)
@@ -151,7 +151,7 @@ def _places(case: PoolCase) -> Iterator[Fault]:
             problem = f"is that of placement {seen[placement.availability_domain]} too"
             yield Fault(where, placement.availability_domain, problem, "write each domain once")
         seen.setdefault(placement.availability_domain, number)
-    reserved = spec.capacity_reservation or any(item.capacity_reservation for item in spec.placements)
+    reserved = spec.capacity_reservation_id or any(item.capacity_reservation_id for item in spec.placements)
     if spec.preemptible and reserved:
         problem = "cannot be of a reservation: reserved capacity is paid for and kept"
         yield Fault(f"{path}.preemptible", spec.preemptible, problem, "write one of the two")
@@ -159,7 +159,7 @@ def _places(case: PoolCase) -> Iterator[Fault]:
         problem = f"is not offered for {case.shape.name}: bare metal reaches its boot volume by iSCSI"
         yield Fault(f"{path}.encryptInTransit", spec.encrypt_in_transit, problem, "remove it")
     if spec.pod_network == "flannel":
-        for field in ("pod_subnets", "pod_network_security_groups"):
+        for field in ("pod_subnet_ids", "pod_nsg_ids"):
             if getattr(spec, field):
                 problem = "has no meaning with flannel, whose pods have no addresses in the network"
                 yield Fault(
@@ -175,8 +175,8 @@ def _rdma(case: PoolCase) -> Iterator[Fault]:
         if len(spec.placements) > 1:
             problem = f"holds one availability domain, and {len(spec.placements)} are named"
             yield Fault(f"{path}.rdma", spec.rdma, problem, "keep one placement, or make a pool for each domain")
-    if spec.compute_cluster and not (spec.rdma or spec.kind == "gpu-memory-cluster"):
-        yield Fault(f"{path}.computeCluster", None, "is named, and the pool does not use it", "add `rdma: true`")
+    if spec.compute_cluster_id and not (spec.rdma or spec.kind == "gpu-memory-cluster"):
+        yield Fault(f"{path}.computeClusterId", None, "is named, and the pool does not use it", "add `rdma: true`")
 
 
 def _replacement(case: PoolCase) -> Iterator[Fault]:

@@ -26,8 +26,8 @@ def node_pool(plan: PoolPlan, given: Given, image: Any, compute_cluster: Any = N
         "maximum_unavailable": str(replacing.unavailable) if replacing.cycled else None,
     }
     return _said(
-        cluster_id=given["cluster"],
-        compartment_id=given["compartment"],
+        cluster_id=given["cluster_id"],
+        compartment_id=given["compartment_id"],
         name=plan.name,
         node_shape=plan.shape.name,
         node_shape_config=_flex(plan),
@@ -70,7 +70,7 @@ def compute_cluster(plan: PoolPlan, given: Given) -> Inputs:
     """Write the inputs of the RDMA network that a pool's nodes are put into."""
     return _said(
         availability_domain=given["placements"][0]["availability_domain"],
-        compartment_id=given["compartment"],
+        compartment_id=given["compartment_id"],
         display_name=plan.name,
         **_tags(plan),
     )
@@ -82,16 +82,16 @@ def instance_configuration(plan: PoolPlan, given: Given, image: Any, cluster: An
     plugins = [{"name": name, "desired_state": "ENABLED"} for name in plan.spec.agent_plugins]
     launch = _said(
         availability_domain=placement["availability_domain"],
-        compartment_id=given["compartment"],
+        compartment_id=given["compartment_id"],
         shape=plan.shape.name,
         compute_cluster_id=cluster,
-        capacity_reservation_id=placement.get("capacity_reservation") or given.get("capacity_reservation"),
+        capacity_reservation_id=placement.get("capacity_reservation_id") or given.get("capacity_reservation_id"),
         fault_domain=next(iter(sorted(placement.get("fault_domains") or ())), None),
         agent_config={"are_all_plugins_disabled": False, "plugins_configs": plugins},
         create_vnic_details=_said(
-            subnet_id=placement.get("subnet") or given.get("subnet"),
+            subnet_id=placement.get("subnet_id") or given.get("subnet_id"),
             assign_public_ip=False,
-            nsg_ids=_set(given.get("network_security_groups")),
+            nsg_ids=_set(given.get("nsg_ids")),
         ),
         instance_options={"are_legacy_imds_endpoints_disabled": True},
         metadata=_self_metadata(plan, given),
@@ -99,13 +99,15 @@ def instance_configuration(plan: PoolPlan, given: Given, image: Any, cluster: An
             source_type="image",
             image_id=image,
             boot_volume_size_in_gbs=str(plan.boot_gib),
-            kms_key_id=given.get("encryption_key"),
+            kms_key_id=given.get("key_id"),
         ),
         display_name=plan.name,
         **_tags(plan),
     )
     details = {"instance_type": "compute", "launch_details": launch}
-    return _said(compartment_id=given["compartment"], display_name=plan.name, instance_details=details, **_tags(plan))
+    return _said(
+        compartment_id=given["compartment_id"], display_name=plan.name, instance_details=details, **_tags(plan)
+    )
 
 
 def cluster_network(plan: PoolPlan, given: Given, configuration: Any) -> Inputs:
@@ -113,12 +115,12 @@ def cluster_network(plan: PoolPlan, given: Given, configuration: Any) -> Inputs:
     placement = given["placements"][0]
     pool = {"instance_configuration_id": configuration, "size": plan.spec.size, "display_name": plan.name}
     return _said(
-        compartment_id=given["compartment"],
+        compartment_id=given["compartment_id"],
         display_name=plan.name,
         instance_pools=[pool],
         placement_configuration={
             "availability_domain": placement["availability_domain"],
-            "primary_subnet_id": placement.get("subnet") or given.get("subnet"),
+            "primary_subnet_id": placement.get("subnet_id") or given.get("subnet_id"),
         },
         **_tags(plan),
     )
@@ -128,7 +130,7 @@ def gpu_memory_cluster(plan: PoolPlan, given: Given, configuration: Any, cluster
     """Write the inputs of a Grace-Blackwell rack."""
     return _said(
         availability_domain=given["placements"][0]["availability_domain"],
-        compartment_id=given["compartment"],
+        compartment_id=given["compartment_id"],
         compute_cluster_id=cluster,
         instance_configuration_id=configuration,
         display_name=plan.name,
@@ -142,8 +144,8 @@ def _node_config(plan: PoolPlan, given: Given, cluster: Any) -> Inputs:
     return _said(
         size=spec.first,
         placement_configs=[_placement(plan, given, placement) for placement in given["placements"]],
-        nsg_ids=_set(given.get("network_security_groups")),
-        kms_key_id=given.get("encryption_key"),
+        nsg_ids=_set(given.get("nsg_ids")),
+        kms_key_id=given.get("key_id"),
         is_pv_encryption_in_transit_enabled=spec.encrypt_in_transit or None,
         compute_cluster_id=cluster,
         node_pool_pod_network_option_details=_pod_network(plan, given),
@@ -155,10 +157,10 @@ def _placement(plan: PoolPlan, given: Given, placement: Given) -> Inputs:
     terminate = {"preemption_action": {"type": "TERMINATE", "is_preserve_boot_volume": False}}
     return _said(
         availability_domain=placement["availability_domain"],
-        subnet_id=placement.get("subnet") or given.get("subnet"),
+        subnet_id=placement.get("subnet_id") or given.get("subnet_id"),
         fault_domains=sorted(placement.get("fault_domains") or ()) or None,
-        capacity_reservation_id=placement.get("capacity_reservation") or given.get("capacity_reservation"),
-        host_group_id=placement.get("host_group"),
+        capacity_reservation_id=placement.get("capacity_reservation_id") or given.get("capacity_reservation_id"),
+        host_group_id=placement.get("host_group_id"),
         preemptible_node_config=terminate if plan.spec.preemptible else None,
     )
 
@@ -166,12 +168,12 @@ def _placement(plan: PoolPlan, given: Given, placement: Given) -> Inputs:
 def _pod_network(plan: PoolPlan, given: Given) -> Inputs:
     if plan.spec.pod_network == "flannel":
         return {"cni_type": "FLANNEL_OVERLAY"}
-    own = [placement.get("subnet") or given.get("subnet") for placement in given["placements"]]
+    own = [placement.get("subnet_id") or given.get("subnet_id") for placement in given["placements"]]
     return _said(
         cni_type="OCI_VCN_IP_NATIVE",
         max_pods_per_node=plan.spec.max_pods,
-        pod_subnet_ids=_set(given.get("pod_subnets")) or _set(own),
-        pod_nsg_ids=_set(given.get("pod_network_security_groups")),
+        pod_subnet_ids=_set(given.get("pod_subnet_ids")) or _set(own),
+        pod_nsg_ids=_set(given.get("pod_nsg_ids")),
     )
 
 
@@ -188,12 +190,12 @@ def _self_metadata(plan: PoolPlan, given: Given) -> Inputs:
         "ssh_authorized_keys": given.get("ssh_key"),
     }
     if plan.spec.pod_network == "vcn-native":
-        pods = given.get("pod_subnets") or [given["placements"][0].get("subnet") or given.get("subnet")]
+        pods = given.get("pod_subnet_ids") or [given["placements"][0].get("subnet_id") or given.get("subnet_id")]
         metadata |= {
             "oke-native-pod-networking": "true",
             "oke-max-pods": str(plan.spec.max_pods),
             "pod-subnets": pods[0],
-            "pod-nsgids": _first(given.get("pod_network_security_groups")),
+            "pod-nsgids": _first(given.get("pod_nsg_ids")),
         }
     return _said(**metadata)
 

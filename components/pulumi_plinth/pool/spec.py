@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pulumi_plinth.oci_spec import Ocid
 from pulumi_plinth.pool.parts import (
     AutoscaleSpec,
     ControlPlaneSpec,
@@ -61,26 +62,28 @@ class PoolSpec(Spec):
     autoscale: AutoscaleSpec | None = Field(
         default=None, description="Bounds for the cluster autoscaler. Default: none, `size` is what there is."
     )
-    cluster: Text | None = Field(
+    cluster_id: Ocid | None = Field(
         default=None, description="OCID of the OKE cluster. Default: the one declared under `cluster`."
     )
-    compartment: Text | None = Field(default=None, description="OCID of the compartment. Default: the one under `oci`.")
+    compartment_id: Ocid | None = Field(
+        default=None, description="OCID of the compartment. Default: the one under `oci`."
+    )
     placements: tuple[PlacementSpec, ...] = Field(
         default=(), description="Availability domains for nodes, at least one. Required unless nodes exist."
     )
-    subnet: Text | None = Field(
+    subnet_id: Ocid | None = Field(
         default=None, description="OCID of the nodes' subnet. Required unless each placement names one."
     )
-    network_security_groups: tuple[Text, ...] = Field(
+    nsg_ids: tuple[Ocid, ...] = Field(
         default=(), description="OCIDs of security groups of the nodes. Default: none, the subnet's rules hold."
     )
     pod_network: Literal["vcn-native", "flannel"] = Field(
         default="vcn-native", description="The cluster's pod network. Default: vcn-native, OKE's own for GPU pools."
     )
-    pod_subnets: tuple[Text, ...] = Field(
+    pod_subnet_ids: tuple[Ocid, ...] = Field(
         default=(), description="OCIDs of the pods' subnets (vcn-native). Default: the nodes' own subnets."
     )
-    pod_network_security_groups: tuple[Text, ...] = Field(
+    pod_nsg_ids: tuple[Ocid, ...] = Field(
         default=(), description="OCIDs of security groups of the pods (vcn-native). Default: none."
     )
     max_pods: Annotated[int, Field(ge=1, le=110, strict=True)] = Field(
@@ -116,7 +119,7 @@ class PoolSpec(Spec):
     taints: tuple[TaintSpec, ...] = Field(
         default=(), description="Taints beside those OKE puts on GPU nodes. Default: none."
     )
-    capacity_reservation: Text | None = Field(
+    capacity_reservation_id: Ocid | None = Field(
         default=None, description="OCID of a capacity reservation to take nodes of. Default: none, on demand."
     )
     preemptible: Flag = Field(default=False, description="Nodes at half price that OCI may take away. Default: false.")
@@ -125,7 +128,7 @@ class PoolSpec(Spec):
         description="managed: put the nodes into a compute cluster, so that they reach each other by RDMA. Changing "
         "it replaces the pool. Default: false, because all nodes must then find room in one network.",
     )
-    compute_cluster: Text | None = Field(
+    compute_cluster_id: Ocid | None = Field(
         default=None, description="OCID of a compute cluster that is there. Default: one is made where rdma needs it."
     )
     control_plane: ControlPlaneSpec | None = Field(
@@ -153,7 +156,7 @@ class PoolSpec(Spec):
     ssh_key: Text | None = Field(
         default=None, description="Public key for logging in to nodes. Default: none, nobody logs in."
     )
-    encryption_key: Text | None = Field(
+    key_id: Ocid | None = Field(
         default=None, description="OCID of a key of your own for boot volumes. Default: Oracle's key."
     )
     encrypt_in_transit: Flag = Field(
