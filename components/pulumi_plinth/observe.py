@@ -63,7 +63,7 @@ def observe_model(folder: Path) -> ModelFacts:
 def _read_templates(spec: StackSpec, root: Path) -> dict[str, str]:
     """Read whatever file a model's chatTemplate may name; what is no file is judged by the planner."""
     found = {}
-    for name in spec.folder_models():
+    for name in spec.templated_models():
         written = spec.models[name].chat_template
         if written and "\n" not in written and len(written) < PATH_LIMIT and (root / written).is_file():
             with suppress(OSError, UnicodeDecodeError):

@@ -11,6 +11,9 @@ from pulumi_plinth import naming
 from pulumi_plinth.deployment.facts import CardFacts, HostFacts, ModelFacts
 from pulumi_plinth.deployment.gpu_case import GpuCase
 from pulumi_plinth.deployment.gpu_plan import GpuPlan, plan_gpus
+from pulumi_plinth.deployment.kubernetes.case import ServerCase
+from pulumi_plinth.deployment.kubernetes.plan import ServerPlan, plan_server
+from pulumi_plinth.deployment.kubernetes.spec import KubernetesSpec
 from pulumi_plinth.deployment.outline import Outline
 from pulumi_plinth.deployment.plan import DeploymentCase, DeploymentPlan, plan_deployment
 from pulumi_plinth.deployment.totals import totals
@@ -43,25 +46,39 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class StackPlan:
-    """The whole stack, decided: `deployments` run on this host, `kubernetes` are planned and not deployed yet."""
+    """The whole stack, decided: `deployments` run on this host, `servers` on `cluster`.
+
+    `kubernetes` says what runs on GPUs; without a cluster that is all that is planned of it.
+    """
 
     stores: tuple[StorePlan, ...]
     models: Mapping[str, ModelSpec]
     deployments: tuple[DeploymentPlan, ...]
     kubernetes: tuple[GpuPlan, ...] = ()
+    servers: tuple[ServerPlan, ...] = ()
+    cluster: KubernetesSpec | None = None
 
     def outlines(self) -> tuple[Outline, ...]:
         """Tell every deployment in the same terms, by name."""
-        outlines = [*(plan.outline() for plan in self.deployments), *(plan.outline() for plan in self.kubernetes)]
+        outlines = [
+            *(plan.outline() for plan in self.deployments),
+            *(plan.outline() for plan in self._only_planned()),
+            *(server.outline for server in self.servers),
+        ]
         return tuple(sorted(outlines, key=lambda outline: outline.name))
+
+    def _only_planned(self) -> Iterator[GpuPlan]:
+        """Yield what would run on GPUs and has no cluster to run on."""
+        deployed = {server.name for server in self.servers}
+        return (plan for plan in self.kubernetes if plan.name not in deployed)
 
     def deployable(self) -> Self:
         """Return the plan if all of it can be deployed. Raises SpecError before anything is made."""
-        remedy = "`plinth plan` shows what it takes; to deploy the rest, remove it or write `target: local`"
-        problem = "is not deployed: this release plans kubernetes targets, it does not deploy them yet"
+        remedy = "add `kubernetes:` to deploy it; `plinth plan` shows what it takes"
+        problem = "is planned and cannot be deployed: the stack describes no cluster"
         faults = [
             Fault(f"{CONFIG_KEY}.deployments.{plan.name}.target", "kubernetes", problem, remedy)
-            for plan in self.kubernetes
+            for plan in self._only_planned()
         ]
         if faults:
             raise SpecError(faults)
@@ -73,11 +90,17 @@ class StackPlan:
             "stores": [store.to_json() for store in self.stores],
             "models": [{"name": name, **_model_json(model)} for name, model in self.models.items()],
             "deployments": sorted(
-                [*map(_deployment_json, self.deployments), *(plan.to_json() for plan in self.kubernetes)],
+                [*map(_deployment_json, self.deployments), *self._on_kubernetes()],
                 key=lambda said: str(said["name"]),
             ),
             "totals": asdict(totals(self.outlines())),
         }
+
+    def _on_kubernetes(self) -> Iterator[dict[str, Any]]:
+        gpus = {plan.name: plan.to_json() for plan in self.kubernetes}
+        for server in self.servers:
+            yield {**gpus.pop(server.name, {}), **server.outline.to_json(), **server.to_json()}
+        yield from gpus.values()
 
 
 def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
@@ -88,17 +111,18 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
         path = f"{CONFIG_KEY}.models.{name}.path"
         remedy = "point it at a complete model folder, or restore the files"
         faults.extend(Fault(path, spec.models[name].path, fault, remedy) for fault in model.faults)
-    templates = {name: _chat_template(spec, facts, name, faults) for name in spec.folder_models()}
+    templates = {name: _chat_template(spec, facts, name, faults) for name in spec.templated_models()}
     cases = [_case(spec, facts, name, templates) for name in sorted(spec.on("local"))]
     plans = [plan for case in cases if (plan := plan_deployment(case, faults)) is not None]
     faults.extend(_memory_faults(plans, facts.host))
     asked = _gpu_cases(spec, facts, faults)
     on_gpus = [gpu_plan for gpu_case in asked if (gpu_plan := plan_gpus(gpu_case, faults)) is not None]
+    servers = tuple(_servers(spec, facts, {plan.name: plan for plan in on_gpus}, templates, faults))
     if faults:
         raise SpecError(faults)
     cards = {name: model.card for name, model in facts.models.items()}
     models = {name: described(model, cards.get(name)) for name, model in sorted(spec.models.items())}
-    return StackPlan(stores, models, tuple(plans), tuple(on_gpus))
+    return StackPlan(stores, models, tuple(plans), tuple(on_gpus), servers, spec.kubernetes)
 
 
 def _chat_template(spec: StackSpec, facts: Facts, name: str, faults: list[Fault]) -> str | None:
@@ -148,7 +172,32 @@ def _gpu_cases(spec: StackSpec, facts: Facts, faults: list[Fault]) -> list[GpuCa
     return [
         GpuCase(f"{CONFIG_KEY}.deployments.{name}", name, item, spec.models[item.model], facts.cards[name], market)
         for name, item in sorted(spec.on("kubernetes").items())
+        if item.on_gpus
     ]
+
+
+def _servers(
+    spec: StackSpec,
+    facts: Facts,
+    gpus: Mapping[str, GpuPlan],
+    templates: Mapping[str, str | None],
+    faults: list[Fault],
+) -> Iterator[ServerPlan]:
+    """Decide what runs on the cluster, if there is one."""
+    if spec.kubernetes is None:
+        return
+    for name, item in sorted(spec.on("kubernetes").items()):
+        case = ServerCase(
+            path=f"{CONFIG_KEY}.deployments.{name}",
+            name=name,
+            spec=item,
+            declared=spec.models[item.model],
+            facts=facts.cards[name],
+            cluster=spec.kubernetes,
+            chat_template=templates.get(item.model),
+        )
+        if (plan := plan_server(case, gpus.get(name), faults)) is not None:
+            yield plan
 
 
 def _memory_faults(plans: list[DeploymentPlan], host: HostFacts) -> list[Fault]:

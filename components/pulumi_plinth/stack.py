@@ -121,6 +121,11 @@ class StackSpec(Spec):
             remedy = f"give models.{deployment.model} a store: of kind folder and a path:"
             yield Fault(path, deployment.model, problem, remedy)
 
+    def templated_models(self) -> tuple[str, ...]:
+        """Return the models whose chat templates are used: served from folders, or on the cluster."""
+        in_pods = {item.model for item in self.on("kubernetes").values()} if self.kubernetes else set()
+        return tuple(sorted({*self.folder_models(), *(in_pods & set(self.models))}))
+
     def _port_faults(self) -> Iterator[Fault]:
         owner: dict[int, str] = {}
         for name, deployment in self.on("local").items():

@@ -169,7 +169,7 @@ def test_declared_shapes_can_be_used_by_name(gpus, refused):
 
 def test_nothing_is_deployed_of_what_is_only_planned(gpus):
     """Preview and up refuse before anything is made; the plan itself is good."""
-    with pytest.raises(SpecError, match="this release plans kubernetes targets, it does not deploy them yet"):
+    with pytest.raises(SpecError, match="cannot be deployed: the stack describes no cluster; add `kubernetes:`"):
         gpus(DOCUMENT).deployable()
 
 

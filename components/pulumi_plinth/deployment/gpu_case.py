@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from plinth_runtime.contract.card import ModelCard
 from pulumi_plinth.deployment.facts import CardFacts
+from pulumi_plinth.deployment.presets import preset_of
 from pulumi_plinth.deployment.spec import DeploymentSpec
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.choice import Limits
@@ -66,8 +67,10 @@ class GpuCase:
 
 def wish_of(case: GpuCase) -> Wish:
     """Write down what is wanted."""
-    parallel = case.spec.parallel
+    parallel, preset = case.spec.parallel, preset_of(case.declared)
     asked = Asked(parallel.tensor, parallel.pipeline, parallel.data, parallel.expert)
+    if preset and preset.distributed and not asked.anything:
+        asked = Asked(tensor=preset.gpus, data=1)
     return Wish(case.context, asked, utilization=case.spec.gpu_memory_utilization)
 
 

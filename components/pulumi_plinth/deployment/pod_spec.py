@@ -150,10 +150,10 @@ class AutoscalingSpec(Spec):
     waiting: Annotated[float, Field(gt=0)] = Field(
         default=4.0, description="Requests that wait, a replica: above it one is added. Default: 4, of 3 to 5 advised."
     )
-    open: Annotated[float, Field(gt=0)] | None = Field(
+    running: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
-        description="Requests computed or waiting, a replica: below it one is taken away. Default: three quarters of "
-        "what a replica computes at once.",
+        description="Requests computed, a replica: above it none is taken away, and one is added. Default: three "
+        "quarters of what a replica computes at once.",
     )
     up_window: Seconds = Field(
         default=0.0, ge=0, le=3600, description="Longest look back before one is added. Default: 0s, a start is slow."

@@ -7,8 +7,8 @@ from typing import Literal
 
 from plinth_runtime.contract.card import ModelCard
 from pulumi_plinth.deployment.facts import CardFacts
-from pulumi_plinth.deployment.kubernetes.presets import Preset, preset_of
 from pulumi_plinth.deployment.kubernetes.spec import KubernetesSpec
+from pulumi_plinth.deployment.presets import Preset, preset_of
 from pulumi_plinth.deployment.spec import DeploymentSpec
 from pulumi_plinth.fit.price import Range
 from pulumi_plinth.model.spec import ModelSpec
