@@ -17,7 +17,11 @@ from pulumi_plinth.fit.storage import load_unit_prices
 from pulumi_plinth.oci_spec import PENDING
 from pulumi_plinth.pool.case import PoolCase, shape_of
 from pulumi_plinth.pool.plan import PoolPlan, plan_pool
+from pulumi_plinth.pool.resources import as_set
 from pulumi_plinth.pool.spec import PoolSpec
+
+SETS = frozenset({"nsg_ids", "pod_nsg_ids", "pod_subnet_ids"})
+"""Arguments whose order says nothing."""
 
 
 class PoolTaintArgs(TypedDict, total=False):
@@ -145,12 +149,20 @@ def planned(name: str, given: Mapping[str, Any]) -> PoolPlan:
     return plan
 
 
-def tidied(value: Any) -> Any:
-    """Leave out what is None and make whole numbers whole: other languages send every number as a float."""
+def tidied(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Write arguments one way: no None, whole numbers whole (other languages send floats), sets in order."""
+    given: dict[str, Any] = _tidied(args)
+    given |= {key: as_set(given[key]) for key in given.keys() & SETS}
+    if "taints" in given:
+        given["taints"] = sorted(given["taints"], key=lambda taint: sorted(taint.items()))
+    return given
+
+
+def _tidied(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: tidied(item) for key, item in value.items() if item is not None}
+        return {key: _tidied(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
-        return [tidied(item) for item in value]
+        return [_tidied(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

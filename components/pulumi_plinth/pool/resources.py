@@ -91,7 +91,7 @@ def instance_configuration(plan: PoolPlan, given: Given, image: Any, cluster: An
         create_vnic_details=_said(
             subnet_id=placement.get("subnet_id") or given.get("subnet_id"),
             assign_public_ip=False,
-            nsg_ids=_set(given.get("nsg_ids")),
+            nsg_ids=as_set(given.get("nsg_ids")),
         ),
         instance_options={"are_legacy_imds_endpoints_disabled": True},
         metadata=_self_metadata(plan, given),
@@ -139,12 +139,19 @@ def gpu_memory_cluster(plan: PoolPlan, given: Given, configuration: Any, cluster
     )
 
 
+def as_set(ids: Sequence[Any] | None) -> list[Any] | None:
+    """Order what OCI keeps as a set, so that another order is no change; outputs stay where they are."""
+    if not ids:
+        return None
+    return sorted(set(ids)) if all(isinstance(item, str) for item in ids) else list(ids)
+
+
 def _node_config(plan: PoolPlan, given: Given, cluster: Any) -> Inputs:
     spec = plan.spec
     return _said(
         size=spec.first,
         placement_configs=[_placement(plan, given, placement) for placement in given["placements"]],
-        nsg_ids=_set(given.get("nsg_ids")),
+        nsg_ids=as_set(given.get("nsg_ids")),
         kms_key_id=given.get("key_id"),
         is_pv_encryption_in_transit_enabled=spec.encrypt_in_transit or None,
         compute_cluster_id=cluster,
@@ -172,8 +179,8 @@ def _pod_network(plan: PoolPlan, given: Given) -> Inputs:
     return _said(
         cni_type="OCI_VCN_IP_NATIVE",
         max_pods_per_node=plan.spec.max_pods,
-        pod_subnet_ids=_set(given.get("pod_subnet_ids")) or _set(own),
-        pod_nsg_ids=_set(given.get("pod_nsg_ids")),
+        pod_subnet_ids=as_set(given.get("pod_subnet_ids")) or as_set(own),
+        pod_nsg_ids=as_set(given.get("pod_nsg_ids")),
     )
 
 
@@ -212,13 +219,6 @@ def _flex(plan: PoolPlan) -> Inputs | None:
 
 def _tags(plan: PoolPlan) -> Inputs:
     return {"freeform_tags": dict(plan.spec.tags) or None, "defined_tags": dict(plan.spec.defined_tags) or None}
-
-
-def _set(ids: Sequence[Any] | None) -> list[Any] | None:
-    """Order what OCI keeps as a set, so that another order is no change; outputs stay where they are."""
-    if not ids:
-        return None
-    return sorted(set(ids)) if all(isinstance(item, str) for item in ids) else list(ids)
 
 
 def _first(ids: Sequence[Any] | None) -> Any:
