@@ -22,7 +22,7 @@ from plinth_runtime.weights.parts import Part
 from plinth_runtime.weights.work import FileWork
 
 BATCH_BYTES = 64 << 20
-"""What a killed fetch may have to fetch again, besides the parts under way."""
+"""What a killed fetch may have to fetch again, besides the parts under way. Half of it arrives while half is synced."""
 
 MAX_ARRIVALS = 128
 """Parts that wait to be looked at; a slow disk holds up the streams, not the number of open files."""
@@ -80,7 +80,9 @@ class Finisher:
         self._waiting_bytes = 0
         self._progress = threading.Condition()
         self._stopped = threading.Event()
-        self._room = threading.Semaphore(MAX_ARRIVALS)
+        self._room = threading.Condition()
+        self._arrived = 0
+        self._volatile_bytes = 0
         self._hashers = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="hash")
         self._thread = threading.Thread(target=self._run, name="finisher", daemon=True)
         self.finished: list[FileWork] = []
@@ -90,11 +92,23 @@ class Finisher:
         self._thread.start()
 
     def arrived(self, arrival: Arrival) -> None:
-        """Take a part. Any thread may call; it waits while too many others do, since each keeps a file open."""
-        while not self._room.acquire(timeout=ROOM_SECONDS):
-            if self._stopped.is_set() or not self._thread.is_alive():
-                return
+        """Take a part. Any thread may call; it waits while a batch is not durable, or too many files are kept open."""
+        with self._room:
+            while not self._room.wait_for(self._has_room, ROOM_SECONDS):
+                if self._stopped.is_set() or not self._thread.is_alive():
+                    return
+            self._arrived += 1
+            self._volatile_bytes += arrival.part.length
         self._queue.put(arrival)
+
+    def _has_room(self) -> bool:
+        return self._arrived < MAX_ARRIVALS and self._volatile_bytes < BATCH_BYTES
+
+    def _leave(self, parts: int, size: int) -> None:
+        with self._room:
+            self._arrived -= parts
+            self._volatile_bytes -= size
+            self._room.notify_all()
 
     def take_complete(self, work: FileWork) -> None:
         """Take a file that has no parts to wait for: an empty one, or one whose parts arrived before."""
@@ -129,13 +143,12 @@ class Finisher:
         complete = [item.work for item in items if isinstance(item, Arrival) and self._note(item)]
         complete += [item.work for item in items if isinstance(item, Complete)]
         ending = None in items
-        if complete or ending or self._waiting_bytes >= BATCH_BYTES:
+        if complete or ending or self._waiting_bytes >= BATCH_BYTES // 2:
             self._flush()
         for work in complete:
             self._check(work)
+        self._leave(sum(isinstance(item, Arrival) for item in items), 0)
         for item in items:
-            if isinstance(item, Arrival):
-                self._room.release()
             if isinstance(item, Hashed):
                 item.work.sha256, item.work.md5_agrees = item.sha256, item.md5
                 self._judge(item.work)
@@ -158,6 +171,7 @@ class Finisher:
             if arrival.work.key is not None and len(arrival.work.parts) > 1
         )
         self._waiting.clear()
+        self._leave(0, self._waiting_bytes)
         self._waiting_bytes = 0
 
     def _check(self, work: FileWork) -> None:
