@@ -8,6 +8,11 @@ PACKAGE = "plinth"
 PLATFORM = f"{PACKAGE}:index:Platform"
 MODEL_STORE = f"{PACKAGE}:index:ModelStore"
 MODEL_DEPLOYMENT = f"{PACKAGE}:index:ModelDeployment"
+GPU_CLUSTER = f"{PACKAGE}:index:GpuCluster"
+CLUSTER_ADDONS = f"{PACKAGE}:index:ClusterAddons"
+WORKLOAD_IDENTITY = f"{PACKAGE}:index:WorkloadIdentity"
+IMAGE_REPOSITORY = f"{PACKAGE}:index:ImageRepository"
+VAULT_SECRET = f"{PACKAGE}:index:VaultSecret"
 GPU_NODE_POOL = f"{PACKAGE}:index:GpuNodePool"
 
 STATE_FOLDER = ".plinth"
@@ -25,6 +30,11 @@ def run_dir(root: Path, stack: str, deployment: str) -> Path:
 def runs_dir(root: Path, stack: str) -> Path:
     """Return the folder of all run directories of a stack."""
     return root / STATE_FOLDER / "run" / stack
+
+
+def weights_cache(root: Path) -> Path:
+    """Return the folder that holds the weights which this machine's servers fetched."""
+    return root / STATE_FOLDER / "weights"
 
 
 def engine_python(root: Path, engine: str) -> Path:

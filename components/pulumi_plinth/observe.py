@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from plinth_runtime.contract.card import CardError, read_card
 from plinth_runtime.contract.manifest import MANIFEST_NAME, WeightManifest, size_faults
 from plinth_runtime.contract.rundir import RunDir
 from pulumi_plinth import naming
-from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
-from pulumi_plinth.deployment.local import own_ports
+from pulumi_plinth.deployment.facts import FetchFacts, HostFacts, ModelFacts
+from pulumi_plinth.deployment.local import launch_of, own_ports
 from pulumi_plinth.fit.market import Market
 from pulumi_plinth.fit.shapes import load_shapes
 from pulumi_plinth.fit.storage import load_unit_prices
@@ -45,6 +46,7 @@ def observe(spec: StackSpec, root: Path, stack: str) -> Facts:
     host, templates = _observe_host(spec, root, stack), _read_templates(spec, root)
     known = {facts.folder: facts for facts in models.values()}
     finder = Cards(spec, root, cache(lambda folder: known.get(folder) or observe_model(folder)))
+    models |= {name: _observe_fetched(spec, name, (root, stack), finder) for name in spec.fetched_models()}
     cards = {name: finder.find(item) for name, item in spec.on("kubernetes").items() if item.model in spec.models}
     market = Market(load_shapes(), load_unit_prices()) if cards or spec.shapes else Market()
     return Facts(root, stack, host, models, templates, cards, market)
@@ -58,6 +60,24 @@ def observe_model(folder: Path) -> ModelFacts:
         return _observe_folder(folder)
     except OSError as error:
         return ModelFacts(folder, None, (f"{folder} cannot be read: {error}",))
+
+
+def _observe_fetched(spec: StackSpec, name: str, place: tuple[Path, str], finder: Cards) -> ModelFacts:
+    """Find out what is known of a model that servers fetch: the folder if one did so before, else its card."""
+    root, stack = place
+    uri, cache_folder = spec.fetched_models()[name], naming.weights_cache(root)
+    fetch = FetchFacts(uri, cache_folder, free_bytes=psutil.disk_usage(str(root)).free)
+    served = {key: item for key, item in spec.on("local").items() if item.model == name}
+    for run_dir in (RunDir(naming.run_dir(root, stack, deployment)) for deployment in served):
+        launch = launch_of(run_dir)
+        if launch is None or launch.model.source is None or launch.model.source.uri != uri:
+            continue
+        if (here := observe_model(run_dir.model)).card is not None:
+            return ModelFacts(cache_folder, here.card, total_bytes=here.total_bytes, fetch=replace(fetch, is_here=True))
+    found = finder.find(next(iter(served.values())))
+    faults = () if found.fault is None else (found.fault[1],)
+    size = found.card.weight_bytes if found.card else 0
+    return ModelFacts(cache_folder, found.card, faults, total_bytes=size, fetch=replace(fetch, origin=found.origin))
 
 
 def _read_templates(spec: StackSpec, root: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pulumi_plinth import naming
 from pulumi_plinth.deployment.facts import CardFacts, HostFacts, ModelFacts
+from pulumi_plinth.deployment.fetching import room_faults
 from pulumi_plinth.deployment.gpu_case import GpuCase
 from pulumi_plinth.deployment.gpu_plan import GpuPlan, plan_gpus
 from pulumi_plinth.deployment.kubernetes.case import ServerCase
@@ -108,9 +109,8 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
     faults: list[Fault] = []
     stores = tuple(_stores(spec, facts, faults))
     for name, model in facts.models.items():
-        path = f"{CONFIG_KEY}.models.{name}.path"
-        remedy = "point it at a complete model folder, or restore the files"
-        faults.extend(Fault(path, spec.models[name].path, fault, remedy) for fault in model.faults)
+        faults.extend(_weights_faults(spec, name, model))
+    faults.extend(room_faults(facts.models, f"{CONFIG_KEY}.models"))
     templates = {name: _chat_template(spec, facts, name, faults) for name in spec.templated_models()}
     cases = [_case(spec, facts, name, templates) for name in sorted(spec.on("local"))]
     plans = [plan for case in cases if (plan := plan_deployment(case, faults)) is not None]
@@ -123,6 +123,16 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
     cards = {name: model.card for name, model in facts.models.items()}
     models = {name: described(model, cards.get(name)) for name, model in sorted(spec.models.items())}
     return StackPlan(stores, models, tuple(plans), tuple(on_gpus), servers, spec.kubernetes)
+
+
+def _weights_faults(spec: StackSpec, name: str, model: ModelFacts) -> Iterator[Fault]:
+    if model.fetch is None:
+        path, value = f"{CONFIG_KEY}.models.{name}.path", spec.models[name].path
+        remedy = "point it at a complete model folder, or restore the files"
+    else:
+        path, value = f"{CONFIG_KEY}.models.{name}.storage.uri", model.fetch.uri
+        remedy = "add `configuration:` (its config.json) and `parameterSize:` to the model"
+    return (Fault(path, value, fault, remedy) for fault in model.faults)
 
 
 def _chat_template(spec: StackSpec, facts: Facts, name: str, faults: list[Fault]) -> str | None:

@@ -31,7 +31,12 @@ class Platform(pulumi.ComponentResource):
             for store in plan.stores
         }
         servers = {
-            item.name: ModelDeployment(naming.child(name, item.name), item, stores[item.store].location, inside)
+            item.name: ModelDeployment(
+                naming.child(name, item.name),
+                item,
+                stores[item.store].location if item.store else item.fetched_from,
+                inside,
+            )
             for item in plan.deployments
         }
         self.endpoints = pulumi.Output.all(**{name: server.endpoint for name, server in servers.items()})

@@ -23,6 +23,13 @@ CONFIG_KEY = "plinth:stack"
 """The key of the stack file's `config` that holds the StackSpec; also the first part of every fault's path."""
 
 
+NOT_FETCHED = {
+    "vendor": "is never downloaded: its vendor serves it",
+    "pvc": "is mounted in pods: a server on this host has none",
+}
+"""Schemes of addresses that a server on this host cannot fetch from, and why."""
+
+
 class StackSpec(Spec):
     """Everything a platform team declares: stores, the models in them, the deployments that serve them."""
 
@@ -99,6 +106,12 @@ class StackSpec(Spec):
             if model.store and model.path and self._is_folder(model.store)
         }
 
+    def fetched_models(self) -> dict[str, str]:
+        """Return the models that local deployments fetch themselves: name -> address."""
+        served = {deployment.model for deployment in self.on("local").values()}
+        found = {name: self.models[name].storage for name in sorted(served & set(self.models))}
+        return {name: storage.uri for name, storage in found.items() if storage is not None and storage.uri}
+
     def models_in(self, store: str) -> dict[str, str]:
         """Return the models of a store: name -> path inside it."""
         return {name: model.path for name, model in self.models.items() if model.store == store and model.path}
@@ -116,15 +129,24 @@ class StackSpec(Spec):
         if model.serves_as == "external":
             problem = "is external: its provider serves it, there is nothing to deploy"
             yield Fault(path, deployment.model, problem, "remove the deployment")
-        elif deployment.target == "local" and not self._may_be_folder(model.store):
-            problem = "has no folder store, which is what the local target serves from"
-            remedy = f"give models.{deployment.model} a store: of kind folder and a path:"
-            yield Fault(path, deployment.model, problem, remedy)
+        elif deployment.target == "local" and (reason := self._local_problem(deployment.model)):
+            remedy = f"give models.{deployment.model} a store: of kind folder and a path:, or storage: {{uri: …}}"
+            yield Fault(path, deployment.model, reason, remedy)
+
+    def _local_problem(self, name: str) -> str | None:
+        """Say why this host cannot have a model's weights, if it cannot."""
+        storage = self.models[name].storage
+        source = storage.source if storage else None
+        if source is not None and source.scheme in NOT_FETCHED:
+            return f"comes from {source.scheme}://, which {NOT_FETCHED[source.scheme]}"
+        if source is not None or self._may_be_folder(self.models[name].store):
+            return None
+        return "has neither a folder store nor an address, which is what the local target serves from"
 
     def templated_models(self) -> tuple[str, ...]:
-        """Return the models whose chat templates are used: served from folders, or on the cluster."""
+        """Return the models whose chat templates are used: on this host, or on the cluster."""
         in_pods = {item.model for item in self.on("kubernetes").values()} if self.kubernetes else set()
-        return tuple(sorted({*self.folder_models(), *(in_pods & set(self.models))}))
+        return tuple(sorted({*self.folder_models(), *self.fetched_models(), *(in_pods & set(self.models))}))
 
     def _port_faults(self) -> Iterator[Fault]:
         owner: dict[int, str] = {}

@@ -16,7 +16,7 @@ def faults(document):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("stores.disk.kind", "s4", "stores.disk.kind: \"s4\" is not known here; write folder, bucket"),
+        ("stores.disk.kind", "s4", 'stores.disk.kind: "s4" is not known here; write folder, bucket'),
         ("stores.disk.path", "", 'stores.disk.path: "" is empty; write a name or leave the key out'),
         ("models.tiny.path", "../up", 'models.tiny.path: "../up" is not a relative folder; write a path inside'),
         ("models.tiny.store", "dsk", "models.tiny.store: \"dsk\" is not declared; did you mean 'disk'?"),
@@ -35,7 +35,7 @@ def faults(document):
         ("deployments.two", {"model": "tiny", "port": 18000}, "two.port: 18000 is also the port of deployments.chat"),
         ("deployments.two", {"model": "tiny", "port": 19000}, "two.port: 19000 is also the port of deployments.chat"),
         ("deployments.chat", [], "deployments.chat: [] is not a mapping; write `key: value` lines under it"),
-        ("models.tiny", {"storage": {"uri": "hf://a/b"}}, 'chat.model: "tiny" has no folder store, which is what'),
+        ("models.tiny", {"preset": {"name": "x"}}, 'chat.model: "tiny" has neither a folder store nor an address'),
         (
             "models.tiny",
             {"external": {"provider": "openai", "model": "gpt-4o"}},

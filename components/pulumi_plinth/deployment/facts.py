@@ -10,8 +10,21 @@ from plinth_runtime.contract.card import ModelCard
 
 
 @dataclass(frozen=True, slots=True)
+class FetchFacts:
+    """How a model comes that no folder store holds. `origin` says where its card is from, `is_here` that it was fetched
+    before; `free_bytes` are those of the cache's disk.
+    """
+
+    uri: str
+    cache: Path
+    origin: str = ""
+    is_here: bool = False
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is known of a model's folder.
+    """What is known of a model's folder, or with `fetch` of the model that will be fetched.
 
     `faults` says why it cannot be served; `card` is None then. `digests_checked` is true when every byte was compared
     with the manifest at preview; the runtime does so again before the engine starts.
@@ -23,6 +36,7 @@ class ModelFacts:
     manifest_digest: str | None = None
     total_bytes: int = 0
     digests_checked: bool = False
+    fetch: FetchFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from plinth_runtime.contract.launch import (
     LaunchLifecycle,
     LaunchManagement,
     LaunchModel,
+    LaunchSource,
 )
 from plinth_runtime.contract.rundir import RunDir
 from pulumi_plinth.deployment.facts import ModelFacts
@@ -34,11 +35,13 @@ def launch_config(
 ) -> LaunchConfig:
     """Write down how one deployment is started on this host."""
     port, management_port = spec.ports
+    source = LaunchSource(uri=model.fetch.uri, cache=str(model.fetch.cache)) if model.fetch else None
     return LaunchConfig(
         deployment=name,
         model=LaunchModel(
             served_name=decided.served_name,
-            folder=str(model.folder),
+            folder=str(run_dir.model if source else model.folder),
+            source=source,
             manifest_digest=model.manifest_digest,
             max_model_len=decided.max_model_len,
             dtype=spec.dtype,

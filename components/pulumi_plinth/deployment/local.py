@@ -37,6 +37,9 @@ STOP_MARGIN_SECONDS = 15.0
 """Beyond the agent's own limits; then the agent itself is killed and its guard ends the engine."""
 SWEEP_SECONDS = 60.0
 PROBE_SECONDS = 2.0
+PERCENT_STEP = 10
+"""A fetch is told each time so much more of it is here."""
+
 HEARTBEAT_SECONDS = 10.0
 """A start that takes long says so this often."""
 
@@ -211,6 +214,8 @@ def _wait_until_ready(launch: LaunchConfig, run_dir: RunDir, say: Say, clock: Cl
     while is_locked(run_dir):
         status = fetch_status(launch.management_url)
         if status is not None and status.agent_pid == holder(run_dir):
+            if status.phase is Phase.FETCHING:
+                began = clock.now()  # a fetch has limits of its own: what arrives slowly still arrives
             limit = max(limit, launch.lifecycle.startup_timeout_seconds + status.bytes_total / VERIFY_BYTES_PER_SECOND)
             if (line := _progress(status)) != said or clock.now() - spoke > HEARTBEAT_SECONDS:
                 say(line if line != said else f"{line} ({clock.now() - began:.0f} s{_rest(status)})")
@@ -225,6 +230,8 @@ def _wait_until_ready(launch: LaunchConfig, run_dir: RunDir, say: Say, clock: Cl
 
 
 def _progress(status: StartupStatus) -> str:
+    if status.phase is Phase.FETCHING:
+        return _fetching(status)
     if status.phase is Phase.VERIFYING:
         return f"verifying weights {human_bytes(status.bytes_total)}" if status.bytes_total else "verifying weights"
     if status.phase is Phase.STARTING:
@@ -236,7 +243,18 @@ def _progress(status: StartupStatus) -> str:
     return f"engine {status.phase}"
 
 
+def _fetching(status: StartupStatus) -> str:
+    """Say what comes and, by steps that do not fill the terminal, how much of it is here."""
+    fetch = status.fetch
+    if fetch is None or not fetch.bytes_total:
+        return "fetching weights"
+    here = int(fetch.percent) // PERCENT_STEP * PERCENT_STEP
+    return f"fetching weights: {here} % of {human_bytes(fetch.bytes_total)}, {fetch.files_total} files"
+
+
 def _rest(status: StartupStatus) -> str:
+    if status.phase is Phase.FETCHING and status.fetch is not None and status.fetch.eta_seconds is not None:
+        return f", {human_bytes(status.fetch.bytes_per_second)}/s, about {status.fetch.eta_seconds:.0f} s left"
     return "" if status.eta_seconds is None else f", about {status.eta_seconds:.0f} s left"
 
 

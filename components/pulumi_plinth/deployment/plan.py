@@ -12,6 +12,7 @@ from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.contract.rundir import RunDir
 from pulumi_plinth.deployment.engine_reasons import Served, engine_faults, engine_reasons
 from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
+from pulumi_plinth.deployment.fetching import fetch_reason
 from pulumi_plinth.deployment.launch import Decisions, launch_config
 from pulumi_plinth.deployment.lifecycle import lifecycle_faults, lifecycle_reasons
 from pulumi_plinth.deployment.outline import Outline
@@ -58,6 +59,8 @@ class DeploymentPlan:
     reasons: tuple[Reason, ...]
     disk_bytes: int
     host_bytes: int
+    fetched_from: str = ""
+    """Address that the server fetches from; empty for a model in a folder store."""
 
     def outline(self) -> Outline:
         """Put it in the terms that all targets share: no GPUs, one host, nothing to pay."""
@@ -119,6 +122,7 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
         reasons=(*_reasons(case, card, memory, launch), *engine_reasons(served, checked)),
         disk_bytes=case.model.total_bytes,
         host_bytes=case.host.memory_bytes,
+        fetched_from=case.model.fetch.uri if case.model.fetch else "",
     )
 
 
@@ -177,6 +181,8 @@ def _reasons(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, launch: 
 
 
 def _weights_reason(model: ModelFacts, card: ModelCard) -> str:
+    if model.fetch is not None:
+        return fetch_reason(model, model.fetch)
     text = f"{human_bytes(model.total_bytes)} in {model.folder}, {card.architecture}"
     if model.manifest_digest is None:
         return f"{text}; UNVERIFIED: no manifest, write one with `plinth-runtime manifest {model.folder}`"

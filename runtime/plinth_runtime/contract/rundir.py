@@ -68,6 +68,11 @@ class RunDir:
         return self.path / "chat-template.jinja"
 
     @property
+    def model(self) -> Path:
+        """Link to the weights, where the server fetches them: as long as it is there, a cache keeps them."""
+        return self.path / "model"
+
+    @property
     def keys(self) -> Path:
         """sha256 hashes of the accepted API keys, one hex digest a line, mode 0600."""
         return self.path / "keys"
