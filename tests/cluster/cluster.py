@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 import time
+from http import HTTPStatus
 from pathlib import Path
 
 from cluster import control, fakes, images, network, nodes
@@ -14,6 +15,7 @@ from cluster.build import KUBE, built
 from cluster.errors import ClusterError
 from cluster.nodes import Node
 from cluster.processes import Processes
+from support.project import free_ports
 
 KUBECTL_SECONDS = 120
 CGROUPS = Path("/sys/fs/cgroup")
@@ -55,7 +57,7 @@ class Cluster:
         """Start a control plane; what an unclean end left here goes first."""
         self.down()
         (self.folder / "logs").mkdir(parents=True)
-        settings = {"id": secrets.token_hex(4), "ports": control.free_ports(3)}
+        settings = {"id": secrets.token_hex(4), "ports": free_ports(3)}
         (self.folder / "cluster.json").write_text(json.dumps(settings))
         control.write_files(self.place)
         control.start(self.place, str(built(self.kube)), self.processes)
@@ -124,3 +126,18 @@ class Cluster:
     def call(self, url, body=None, headers=None, timeout=60):
         """One HTTP request to a pod, a Service or a node."""
         return network.call(self.folder, url, body, headers, timeout)
+
+    def wait_answer(self, url, seconds=30):
+        """The first answer of status 200: from a ready pod to its Service's address takes a moment."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                answer = self.call(url)
+                if answer.status == HTTPStatus.OK:
+                    return answer
+                last = answer.status
+            except OSError as error:
+                last = error
+            if time.monotonic() > deadline:
+                raise ClusterError(f"{url} did not answer within {seconds} s: {last}")
+            time.sleep(0.1)

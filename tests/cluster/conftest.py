@@ -71,8 +71,8 @@ def namespace(cluster, request):
     cluster.kubectl("create", "namespace", name)
     request.node.user_properties.append(("namespace", name))
     yield name
-    cluster.kubectl("delete", "pods", "--all", "--namespace", name, "--grace-period=0", "--force", "--wait=false")
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("delete", "namespace", name, "--wait=false")  # from now on no pod is made anew
+    cluster.kubectl("delete", "pods", "--all", "--namespace", name, "--grace-period=1", "--timeout=60s")
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ Needs no rights: what real nodes need besides is in `network.py`.
 
 import json
 import shutil
-import socket
 import ssl
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,15 +32,6 @@ class Place:
     def server(self):
         """The API server's address for programs of this machine."""
         return f"https://{LOOPBACK}:{self.ports[0]}"
-
-
-def free_ports(count):
-    """Ports of the loopback that nobody holds."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return tuple(probe.getsockname()[1] for probe in probes)
 
 
 def write_files(place):

@@ -25,6 +25,7 @@ class Image:
     entrypoint: tuple = ()
     files: dict = field(default_factory=dict)
     links: dict = field(default_factory=dict)
+    folders: tuple = ()
     environment: dict = field(default_factory=dict)
     host_folders: tuple = ()
     user: str = ""
@@ -65,7 +66,7 @@ def _layer(image):
 def _folders(image):
     """Every folder, those above before those in them."""
     paths = [*(PurePosixPath(path).parent for path in [*image.files, *image.links]), *map(PurePosixPath, FOLDERS)]
-    paths += map(PurePosixPath, image.host_folders)
+    paths += map(PurePosixPath, (*image.folders, *image.host_folders))
     return sorted({str(part) for path in paths for part in (path, *path.parents) if str(part) != "/"})
 
 

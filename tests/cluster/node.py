@@ -141,7 +141,8 @@ def watch(settings, commands):
 
     def start(name):
         with (logs / f"{settings['name']}-{name}.log").open("ab") as log:
-            running[subprocess.Popen(commands[name], stdout=log, stderr=log, stdin=subprocess.DEVNULL).pid] = name
+            service = subprocess.Popen(commands[name], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        running[service.pid] = name, service  # a forgotten Popen would be waited for by the next one, not by us
 
     start("containerd")
     load_images(settings)
@@ -149,8 +150,8 @@ def watch(settings, commands):
     start("kube-proxy")
     while True:
         ended, status = os.wait()
-        name = running.pop(ended, None)
-        if name:
+        if ended in running:
+            name, _ = running.pop(ended)
             print(f"{name} ended with status {status}; starting it again", flush=True)
             time.sleep(RESTART_SECONDS)
             start(name)

@@ -1,5 +1,6 @@
 """Real nodes, from outside: start one, wait until it is ready, end it, hand it an image."""
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -70,16 +71,16 @@ class Node:
         self.cluster.processes.wait_for(self.ready, READY_SECONDS, f"{self.name} ready", needs)
 
     def ready(self):
-        """Whether Kubernetes says so."""
-        path = '{.status.conditions[?(@.type=="Ready")].status}'
-        asked = self.cluster.kubectl("get", "node", self.name, f"-ojsonpath={path}", check=False)
-        return asked.stdout == "True"
+        """Whether its kubelet says so: this life's, for the last one's word stays until the controllers doubt it."""
+        ready = 'status.conditions[?(@.type=="Ready")]'
+        path = f"{{.{ready}.status}} {{.{ready}.lastHeartbeatTime}}"
+        asked = self.cluster.kubectl("get", "node", self.name, f"-ojsonpath={path}", check=False).stdout
+        started = dt.datetime.fromtimestamp((self.folder / "settings.json").stat().st_mtime, dt.UTC)
+        return asked.startswith("True ") and asked.split()[1] >= f"{started:%Y-%m-%dT%H:%M:%SZ}"
 
     def kill(self):
         """End the node with all that runs on it, as when its power is cut."""
-        process = self.process
-        process.kill()
-        self.cluster.processes.wait_for(lambda: not process.alive(), READY_SECONDS, f"the end of {self.name}")
+        self.cluster.processes.end([self.process])
 
     def find(self, words):
         """Living processes of the node whose command line has all these words: its services and its containers'."""

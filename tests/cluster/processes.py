@@ -12,7 +12,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 from cluster.errors import ClusterError
+from support.project import alive as is_alive
 
 END_SECONDS = 20
 
@@ -32,11 +34,15 @@ class Process:
         state, started = _state(self.pid)
         return started == self.started and state not in "ZX"
 
-    def kill(self, number=signal.SIGKILL):
-        """Send a signal unless it is gone."""
-        if self.alive():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+    def kill(self):
+        """End it unless it is gone, and return its descendants: of a node they end too, a moment later."""
+        if not self.alive():
+            return []
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            below = psutil.Process(self.pid).children(recursive=True)
+            os.kill(self.pid, signal.SIGKILL)
+            return below
+        return []
 
 
 def _state(pid):
@@ -99,12 +105,16 @@ class Processes:
 
     def kill(self):
         """End all, newest first, and wait for it."""
-        everything = self.all()
-        for process in reversed(everything):
-            process.kill()
-        self.wait_for(lambda: not any(p.alive() for p in everything), END_SECONDS, "the end of every process")
+        self.end(reversed(self.all()))
         for child in self.children:
             child.wait()
+
+    def end(self, processes):
+        """End some, and wait until they and what they started are gone."""
+        left = list(processes)
+        below = [descendant for process in left for descendant in process.kill()]
+        gone = lambda: not any(p.alive() for p in left) and not any(map(is_alive, below))  # noqa: E731
+        self.wait_for(gone, END_SECONDS, "the end of every process")
 
     def _last_words(self, processes):
         logs = [(process.name, self.log(process.name)) for process in processes]

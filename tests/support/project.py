@@ -122,6 +122,17 @@ def free_port():
             return port
 
 
+def free_ports(number):
+    """Ports nobody uses."""
+    probes = [socket.socket() for _ in range(number)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
 def require(path, command):
     """Refuse to run without what the test is about; under CI that is a failure, never a skip."""
     if not path.exists():
