@@ -36,6 +36,10 @@ def option(name):
     return sys.argv[sys.argv.index(name) + 1]
 
 
+if "--node-rank" in sys.argv:
+    NOTES = NOTES / f"rank-{option('--node-rank')}"
+    NOTES.mkdir(exist_ok=True)
+
 BEGAN = time.monotonic()
 ANSWERED = [0]
 STREAMS = set()
@@ -146,6 +150,13 @@ def main():
     while "hang" in FAULTS:
         time.sleep(60)
     say("Loading weights took 0.1 seconds")
+    if "--headless" in sys.argv:
+        signal.pause()
+    serve(starts)
+
+
+def serve(starts):
+    """Answer until told to end."""
     server = Server((option("--host"), int(option("--port"))), Handler)
     if "ignore-term" not in FAULTS:
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
