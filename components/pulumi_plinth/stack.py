@@ -15,6 +15,7 @@ from pulumi_plinth.fit.declared import ShapeName, ShapeSpec
 from pulumi_plinth.model.names import name_faults
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.oci_spec import OciSpec
+from pulumi_plinth.pool.spec import PoolSpec
 from pulumi_plinth.quantities import Label
 from pulumi_plinth.spec import Spec
 from pulumi_plinth.store.spec import FolderStoreSpec, StoreSpec
@@ -39,6 +40,7 @@ class StackSpec(Spec):
     stores: dict[Label, StoreSpec] = Field(default_factory=dict, description="Places that hold weights, by name.")
     models: dict[Label, ModelSpec] = Field(default_factory=dict, description="Models, by name.")
     deployments: dict[Label, DeploymentSpec] = Field(default_factory=dict, description="Servers, by name.")
+    pools: dict[Label, PoolSpec] = Field(default_factory=dict, description="Nodes with GPUs on OKE, by name.")
     shapes: dict[ShapeName, ShapeSpec] = Field(
         default_factory=dict, description="Shapes of nodes that no table knows yet, or what you pay for those it knows."
     )
@@ -58,6 +60,7 @@ class StackSpec(Spec):
         spec = cls._best_effort(document, faults)
         names = {kind: set(parts) for kind, parts in document.items() if isinstance(parts, dict)}
         faults.extend(spec.cross_faults(names.get("stores", set()), names.get("models", set())))
+        faults.extend(spec.pool_faults(names.get("pools", set())))
         if faults:
             raise SpecError(faults)
         return spec
@@ -91,6 +94,12 @@ class StackSpec(Spec):
             yield from misplaced(path, deployment, described=self.kubernetes is not None)
         yield from name_faults(self.models, f"{CONFIG_KEY}.models")
         yield from self._port_faults()
+
+    def pool_faults(self, pools: set[str]) -> Iterator[Fault]:
+        """Find deployments on pools that are not declared, given the names written down, good or bad."""
+        for name, deployment in self.deployments.items():
+            if deployment.pool is not None and deployment.pool not in pools:
+                yield unknown_name(f"{CONFIG_KEY}.deployments.{name}.pool", deployment.pool, pools)
 
     def on(self, target: str) -> dict[str, DeploymentSpec]:
         """Return the deployments of one target, in the order they are written."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plinth_runtime.contract.card import ModelCard
+from pulumi_plinth.fit.price import Capacity
+from pulumi_plinth.fit.shapes import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,21 @@ class HostFacts:
     memory_bytes: int
     ports_taken: Mapping[int, str] = field(default_factory=dict)
     engines: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolNodes:
+    """A pool as a deployment sees it: its nodes' shape, the most there are (None: nobody said), how pods get there.
+
+    `taints` are written as the kubelet reads them: key=value:effect.
+    """
+
+    name: str
+    shape: Shape
+    most: int | None
+    capacity: Capacity = "on-demand"
+    selector: tuple[tuple[str, str], ...] = ()
+    taints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plinth_runtime.contract.card import ModelCard
-from pulumi_plinth.deployment.facts import CardFacts
+from pulumi_plinth.deployment.facts import CardFacts, PoolNodes
 from pulumi_plinth.deployment.presets import preset_of
 from pulumi_plinth.deployment.spec import DeploymentSpec
 from pulumi_plinth.errors import Fault
@@ -31,11 +31,14 @@ class GpuCase:
     declared: ModelSpec
     facts: CardFacts
     market: Market
+    pool: PoolNodes | None = None
 
     @property
     def where(self) -> str:
         """The field that says which nodes are meant."""
         spec = self.spec
+        if spec.pool:
+            return "pool"
         return "shape" if spec.shape else "node" if spec.node else "shapes" if spec.shapes else "model"
 
     @property
@@ -55,9 +58,10 @@ class GpuCase:
         """Replicas, capacity and throughput."""
         spec, rate = self.spec, self.spec.tokens_per_second
         replicas = Range(spec.replicas.min, spec.replicas.most)
+        capacity = self.pool.capacity if self.pool else spec.capacity
         if rate is None:
-            return Terms(replicas, spec.capacity)
-        return Terms(replicas, spec.capacity, rate.value, rate.source)
+            return Terms(replicas, capacity)
+        return Terms(replicas, capacity, rate.value, rate.source)
 
     @property
     def sequences(self) -> int | None:
@@ -79,7 +83,7 @@ def limits_of(case: GpuCase) -> Limits:
     spec, least = case.spec, max(case.spec.replicas.min, 1)
     return Limits(
         usd_per_hour=spec.budget,
-        nodes=spec.node.count if spec.node else None,
+        nodes=case.pool.most if case.pool else spec.node.count if spec.node else None,
         requests=-(-spec.concurrency // least) if spec.concurrency else None,
         sequences=case.sequences,
         terms=case.terms,
@@ -89,6 +93,8 @@ def limits_of(case: GpuCase) -> Limits:
 def candidates_of(case: GpuCase, faults: list[Fault]) -> tuple[Shape, ...]:
     """List the shapes that may be taken; an unknown name is a fault."""
     spec, market = case.spec, case.market
+    if case.pool:
+        return (case.pool.shape,)
     if spec.node:
         known = market.shapes.values()
         return (plain_shape(spec.node.gpus, spec.node.gpu_memory / GIB, spec.node.gpu or "stated", known),)

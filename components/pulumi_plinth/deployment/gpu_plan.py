@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pulumi_plinth.deployment.facts import PoolNodes
 from pulumi_plinth.deployment.gpu_arguments import engine_arguments
 from pulumi_plinth.deployment.gpu_case import GpuCase, candidates_of, card_of, limits_of, wish_of
 from pulumi_plinth.deployment.gpu_checks import check_plan
@@ -43,6 +44,7 @@ class GpuPlan:
     reasons: tuple[Reason, ...]
     alternatives: tuple[Option, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    pool: PoolNodes | None = None
 
     @property
     def shape(self) -> Shape:
@@ -78,6 +80,7 @@ class GpuPlan:
             **self.outline().to_json(),
             "shape": asdict(self.shape),
             "region": self.region,
+            "pool": self.pool.name if self.pool else None,
             "concurrency": in_flight(fitted),
             "host_memory_bytes": self.told.needs.memory_bytes,
             "shared_memory_bytes": self.told.needs.shared_bytes,
@@ -124,6 +127,7 @@ def _planned(case: GpuCase, sizer: Sizer, options: tuple[Option, ...], faults: l
         reasons=(*gpu_reasons(decision), *doubts),
         alternatives=_alternatives(case, sizer, options, fitted),
         environment=spec.environment,
+        pool=case.pool,
     )
 
 

@@ -74,6 +74,10 @@ class DeploymentSpec(Spec):
         description="GPUs only: shapes that may be chosen, by name. Default: Oracle's and those this file declares, "
         "because prices of others are mostly not established.",
     )
+    pool: Label | None = Field(
+        default=None,
+        description="GPUs only: the pool to run on (a key under `pools`). Default: none, any node that fits.",
+    )
     region: str | None = Field(
         default=None,
         min_length=1,

@@ -20,7 +20,7 @@ PROCESSORS_ONLY = {
 """Fields of an engine on processors, with the reason why one on GPUs has them not."""
 
 GPU_ONLY = frozenset({
-    "shape", "node", "shapes", "region", "budget", "concurrency", "parallel", "kv_cache_dtype", "adapters",
+    "shape", "node", "shapes", "pool", "region", "budget", "concurrency", "parallel", "kv_cache_dtype", "adapters",
     "capacity", "tokens_per_second", "gpu_memory_utilization",
 })  # fmt: skip
 """Fields that an engine on processors has no use for."""
@@ -84,10 +84,13 @@ def _contradictions(path: str, spec: DeploymentSpec) -> Iterator[Fault]:
     if spec.dtype == "float32":
         problem = "is planned for on CPUs only; weights on GPUs are counted with two bytes"
         yield Fault(f"{path}.dtype", spec.dtype, problem, "write auto, bfloat16 or float16")
-    ways = [alias(spec, field) for field in ("shape", "node", "shapes") if field in spec.model_fields_set]
+    ways = [alias(spec, field) for field in ("shape", "node", "shapes", "pool") if field in spec.model_fields_set]
     if len(ways) > 1:
         problem = f"stands beside {' and '.join(ways[1:])}"
-        yield Fault(f"{path}.{ways[0]}", None, problem, "say one of shape, node and shapes")
+        yield Fault(f"{path}.{ways[0]}", None, problem, "say one of shape, node, shapes and pool")
+    if spec.pool and "capacity" in spec.model_fields_set:
+        problem = "stands beside pool, which says how its nodes are bought"
+        yield Fault(f"{path}.capacity", spec.capacity, problem, "remove it, and write it as the pool's own")
     for argument in spec.engine_args:
         if argument.split("=")[0].replace("_", "-") in PLANNED_ARGUMENTS:
             remedy = "use parallel, gpuMemoryUtilization, maxNumSeqs, kvCacheDtype or adapters instead"

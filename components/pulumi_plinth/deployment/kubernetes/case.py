@@ -65,6 +65,8 @@ class Demand:
     replicas: Range
     labels: tuple[tuple[str, str], ...] = ()
     capacity: int | None = None
+    taints: tuple[str, ...] = ()
+    """Taints of the nodes beside that of GPUs, as the kubelet reads them."""
 
     @property
     def all_gpus(self) -> int:

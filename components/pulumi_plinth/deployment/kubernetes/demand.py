@@ -38,13 +38,14 @@ def demand_of_gpus(case: ServerCase, plan: GpuPlan, faults: list[Fault]) -> Dema
     nodes, layout = fitted.nodes, fitted.layout
     faults.extend(_uneven(case, layout, nodes))
     labels = ((INSTANCE_TYPE, shape.name),) if shape.provider in CLOUDS and not case.spec.pod.node_selector else ()
-    stated = case.spec.node
+    resource = GPU_RESOURCES.get(shape.vendor, GPU_RESOURCES["nvidia"])
+    stated, pool = case.spec.node, plan.pool
     return Demand(
         device="cuda",
         card=card,
         nodes=nodes,
         gpus=-(-layout.gpus // nodes),
-        gpu_resource=GPU_RESOURCES.get(shape.vendor, GPU_RESOURCES["nvidia"]),
+        gpu_resource=resource,
         memory_bytes=needs.memory_bytes,
         shared_bytes=needs.shared_bytes,
         startup_seconds=plan.startup_seconds,
@@ -53,8 +54,9 @@ def demand_of_gpus(case: ServerCase, plan: GpuPlan, faults: list[Fault]) -> Dema
         kv_cache_bytes=None,
         arguments=plan.arguments,
         replicas=plan.replicas,
-        labels=labels,
+        labels=pool.selector if pool else labels,
         capacity=stated.gpus * stated.count if stated and stated.count else None,
+        taints=tuple(taint for taint in pool.taints if taint.partition("=")[0] != resource) if pool else (),
     )
 
 

@@ -44,6 +44,7 @@ def plan_placement(case: ServerCase, demand: Demand, faults: list[Fault]) -> Pla
     matched = {key: str(value) for key, value in asked.get("matchLabels", asked).items() if isinstance(value, str)}
     selector = {**dict(demand.labels), **matched, **pod.node_selector}
     borne = (TolerationSpec(key=demand.gpu_resource, effect="NoSchedule"),) if demand.gpus else ()
+    borne += tuple(_borne(taint) for taint in demand.taints)
     callers = sorted({*cluster.api_namespaces, *pod.allowed_namespaces})
     return Placement(
         image=image,
@@ -57,6 +58,13 @@ def plan_placement(case: ServerCase, demand: Demand, faults: list[Fault]) -> Pla
         account=pod.service_account or case.name,
         reasons=tuple(_reasons(case, demand, image, selector)),
     )
+
+
+def _borne(taint: str) -> TolerationSpec:
+    """Read a taint as the kubelet does: key=value:effect."""
+    key, _, rest = taint.partition("=")
+    value, _, effect = rest.partition(":")
+    return TolerationSpec.model_validate({"key": key, "operator": "Equal", "value": value, "effect": effect})
 
 
 def _image_faults(case: ServerCase, image: str) -> Iterator[Fault]:
