@@ -6,6 +6,8 @@ import pulumi
 
 from pulumi_plinth import naming
 from pulumi_plinth.deployment.component import ModelDeployment
+from pulumi_plinth.deployment.kubernetes.manifests import common_manifests
+from pulumi_plinth.deployment.kubernetes_resources import make_objects, make_provider
 from pulumi_plinth.planner import StackPlan
 from pulumi_plinth.store.args import args_of
 from pulumi_plinth.store.component import ModelStore
@@ -39,7 +41,25 @@ class Platform(pulumi.ComponentResource):
             )
             for item in plan.deployments
         }
-        self.endpoints = pulumi.Output.all(**{name: server.endpoint for name, server in servers.items()})
-        self.management = pulumi.Output.all(**{name: server.management for name, server in servers.items()})
-        self.keys = pulumi.Output.secret(pulumi.Output.all(**{name: item.key for name, item in servers.items()}))
+        pods = self._pods(name, plan)
+        endpoints = {item: server.endpoint for item, server in (*servers.items(), *pods.items())}
+        self.endpoints = _by_name(endpoints)
+        self.management = _by_name({name: server.management for name, server in servers.items()})
+        self.keys = pulumi.Output.secret(_by_name({name: server.key for name, server in servers.items()}))
         self.register_outputs({"endpoints": self.endpoints, "management": self.management, "keys": self.keys})
+
+    def _pods(self, name: str, plan: StackPlan) -> dict[str, ModelDeployment]:
+        """Register what runs on the cluster: its provider, what all share, then each deployment."""
+        if plan.cluster is None or not plan.servers:
+            return {}
+        access = {"kubeconfig": plan.cluster.kubeconfig, "context": plan.cluster.context}
+        provider = make_provider(naming.child(name, "kubernetes"), access, pulumi.ResourceOptions(parent=self))
+        inside = pulumi.ResourceOptions(parent=self, providers=[provider])
+        shared = make_objects(name, common_manifests(plan.cluster), 0, inside)
+        inside = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=list(shared.values())))
+        return {item.name: ModelDeployment(naming.child(name, item.name), item, "", inside) for item in plan.servers}
+
+
+def _by_name(values: dict[str, pulumi.Output[str]]) -> pulumi.Output[dict[str, str]]:
+    """Put outputs into one; nothing is an empty map, and not the empty list that Pulumi makes of it."""
+    return pulumi.Output.all(**values) if values else pulumi.Output.from_input({})

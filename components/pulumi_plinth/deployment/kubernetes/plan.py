@@ -56,11 +56,6 @@ class ServerPlan:
         inside = f"http://{self.name}.{self.namespace}.svc:{self.service_port}"
         return f"{(self.pod.public_url or inside)}/v1"
 
-    @property
-    def management(self) -> str:
-        """Where probes and Prometheus reach each pod."""
-        return f"http://{self.name}.{self.namespace}.pod:{self.launch.management.port}"
-
     def secrets(self) -> Iterator[SecretNeed]:
         """Yield the Secrets that must be there before the pods."""
         if self.keys_secret:

@@ -1,0 +1,108 @@
+"""Kubernetes objects as Pulumi resources: the dicts that `manifests` made, nothing added but how they are awaited.
+
+`pulumi_kubernetes` is imported when there is something to make, so that stacks without a cluster do not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pulumi
+
+from pulumi_plinth import naming
+from pulumi_plinth.deployment.kubernetes.objects.common import Manifest
+
+WORKLOADS = frozenset({"Deployment", "StatefulSet", "LeaderWorkerSet"})
+NEEDED = frozenset({"ServiceAccount", "ConfigMap", "NetworkPolicy"})
+"""What must be there before a pod is made; a pod that is a moment older than its policy is unguarded."""
+
+UNAWAITED = {"PodMonitor": "pulumi.com/skipAwait", "ScaledObject": "pulumi.com/skipAwait"}
+"""Custom resources that nothing waits for: they tell other controllers something, and clients do not depend on it."""
+
+READY_GROUP = {"pulumi.com/waitFor": "condition=Available"}
+"""What a LeaderWorkerSet says when its groups are ready."""
+
+MARGIN_SECONDS = 60
+"""After the API server's own deadline, which says why a rollout failed."""
+
+
+def make_provider(name: str, config: Mapping[str, str | None], opts: pulumi.ResourceOptions) -> pulumi.ProviderResource:
+    """Make the provider of a cluster. The cluster is known by what the stack file says of it, not by file contents: a
+    renewed token is an update, another context another cluster.
+    """
+    import pulumi_kubernetes
+
+    identifier = "#".join(config.get(key) or "default" for key in ("kubeconfig", "context"))
+    return pulumi_kubernetes.Provider(
+        name,
+        kubeconfig=config.get("kubeconfig"),
+        context=config.get("context"),
+        cluster_identifier=identifier,
+        enable_server_side_apply=True,
+        opts=opts,
+    )
+
+
+def make_objects(
+    name: str, objects: Iterable[Manifest], seconds: int, opts: pulumi.ResourceOptions
+) -> dict[str, pulumi.CustomResource]:
+    """Register objects in their order, each by a name that stays when its content changes. What pods need comes before
+    the pods, and what looks after pods comes after them; `seconds` bounds a rollout.
+    """
+    made: dict[str, pulumi.CustomResource] = {}
+    needed: list[pulumi.Resource] = []
+    for item in objects:
+        limit = f"{seconds + MARGIN_SECONDS}s"
+        timeouts = pulumi.CustomTimeouts(create=limit, update=limit) if item["kind"] in WORKLOADS else None
+        more = pulumi.ResourceOptions(custom_timeouts=timeouts, depends_on=[*needed])
+        resource = _make(naming.child(name, suffix := _suffix(item)), item, pulumi.ResourceOptions.merge(opts, more))
+        made[suffix] = resource
+        if item["kind"] in NEEDED:
+            needed.append(resource)
+    return made
+
+
+def _suffix(item: Manifest) -> str:
+    """Name an object inside its component: its kind, and what its own name adds to the deployment's."""
+    kind = str(item["kind"]).lower()
+    own = item["metadata"]["labels"].get(naming.INSTANCE_LABEL, item["metadata"]["name"])
+    tail = "" if kind == "configmap" else str(item["metadata"]["name"]).removeprefix(own)
+    return f"{kind}{tail}"
+
+
+def _make(name: str, item: Manifest, opts: pulumi.ResourceOptions) -> pulumi.CustomResource:
+    import pulumi_kubernetes as kubernetes
+
+    kinds: dict[str, Any] = {
+        "ConfigMap": lambda: kubernetes.core.v1.ConfigMap,
+        "Deployment": lambda: kubernetes.apps.v1.Deployment,
+        "HorizontalPodAutoscaler": lambda: kubernetes.autoscaling.v2.HorizontalPodAutoscaler,
+        "Namespace": lambda: kubernetes.core.v1.Namespace,
+        "NetworkPolicy": lambda: kubernetes.networking.v1.NetworkPolicy,
+        "PodDisruptionBudget": lambda: kubernetes.policy.v1.PodDisruptionBudget,
+        "Service": lambda: kubernetes.core.v1.Service,
+        "ServiceAccount": lambda: kubernetes.core.v1.ServiceAccount,
+        "StatefulSet": lambda: kubernetes.apps.v1.StatefulSet,
+    }
+    body = {key: value for key, value in item.items() if key not in ("apiVersion", "kind")}
+    if item["kind"] in kinds:
+        resource: pulumi.CustomResource = kinds[item["kind"]]()(name, opts=opts, **_arguments(body))
+        return resource
+    awaited = _awaited(item["kind"], body)
+    return kubernetes.apiextensions.CustomResource(
+        name, api_version=item["apiVersion"], kind=item["kind"], opts=opts, **awaited
+    )
+
+
+def _arguments(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell the outermost keys as Python's constructors do; inner ones are the API's."""
+    spelled = {"automountServiceAccountToken": "automount_service_account_token"}
+    return {spelled.get(key, key): value for key, value in body.items()}
+
+
+def _awaited(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Say how long a custom resource is waited for, in the provider's own annotations."""
+    notes = {UNAWAITED[kind]: "true"} if kind in UNAWAITED else READY_GROUP
+    metadata = body["metadata"]
+    return {**body, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **notes}}}
