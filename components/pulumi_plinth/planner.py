@@ -131,7 +131,7 @@ def _weights_faults(spec: StackSpec, name: str, model: ModelFacts) -> Iterator[F
         remedy = "point it at a complete model folder, or restore the files"
     else:
         path, value = f"{CONFIG_KEY}.models.{name}.storage.uri", model.fetch.uri
-        remedy = "add `configuration:` (its config.json) and `parameterSize:` to the model"
+        remedy = "name it as `plinth models` does, or give the model `configuration:`, a file that `plinth card` wrote"
     return (Fault(path, value, fault, remedy) for fault in model.faults)
 
 
