@@ -48,7 +48,7 @@ def observe(spec: StackSpec, root: Path, stack: str) -> Facts:
     finder = Cards(spec, root, cache(lambda folder: known.get(folder) or observe_model(folder)))
     models |= {name: _observe_fetched(spec, name, (root, stack), finder) for name in spec.fetched_models()}
     cards = {name: finder.find(item) for name, item in spec.on("kubernetes").items() if item.model in spec.models}
-    market = Market(load_shapes(), load_unit_prices()) if cards or spec.shapes else Market()
+    market = Market(load_shapes(), load_unit_prices()) if cards or spec.shapes or spec.pools else Market()
     return Facts(root, stack, host, models, templates, cards, market)
 
 

@@ -22,6 +22,9 @@ from pulumi_plinth.errors import Fault, SpecError
 from pulumi_plinth.fit.market import Market
 from pulumi_plinth.model.describe import described
 from pulumi_plinth.model.spec import ModelSpec
+from pulumi_plinth.pool.case import PoolCase
+from pulumi_plinth.pool.plan import PoolPlan
+from pulumi_plinth.pools import nodes_of, plan_pools, pool_cases
 from pulumi_plinth.quantities import human_gib
 from pulumi_plinth.stack import CONFIG_KEY, StackSpec
 from pulumi_plinth.store.plan import StoreCase, StorePlan, plan_store, store_faults
@@ -58,6 +61,7 @@ class StackPlan:
     kubernetes: tuple[GpuPlan, ...] = ()
     servers: tuple[ServerPlan, ...] = ()
     cluster: KubernetesSpec | None = None
+    pools: tuple[PoolPlan, ...] = ()
 
     def outlines(self) -> tuple[Outline, ...]:
         """Tell every deployment in the same terms, by name."""
@@ -89,6 +93,7 @@ class StackPlan:
         """Render for `plinth plan --json`: plain values, reasons included."""
         return {
             "stores": [store.to_json() for store in self.stores],
+            "pools": [pool.to_json() for pool in self.pools],
             "models": [{"name": name, **_model_json(model)} for name, model in self.models.items()],
             "deployments": sorted(
                 [*map(_deployment_json, self.deployments), *self._on_kubernetes()],
@@ -115,14 +120,17 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
     cases = [_case(spec, facts, name, templates) for name in sorted(spec.on("local"))]
     plans = [plan for case in cases if (plan := plan_deployment(case, faults)) is not None]
     faults.extend(_memory_faults(plans, facts.host))
-    asked = _gpu_cases(spec, facts, faults)
+    market = facts.market.with_declared(spec.shapes, f"{CONFIG_KEY}.shapes", faults)
+    pools = pool_cases(spec, market, faults)
+    asked = _gpu_cases(spec, facts, market, pools)
     on_gpus = [gpu_plan for gpu_case in asked if (gpu_plan := plan_gpus(gpu_case, faults)) is not None]
+    planned_pools = plan_pools(pools, on_gpus, facts.cards, faults)
     servers = tuple(_servers(spec, facts, {plan.name: plan for plan in on_gpus}, templates, faults))
     if faults:
         raise SpecError(faults)
     cards = {name: model.card for name, model in facts.models.items()}
     models = {name: described(model, cards.get(name)) for name, model in sorted(spec.models.items())}
-    return StackPlan(stores, models, tuple(plans), tuple(on_gpus), servers, spec.kubernetes)
+    return StackPlan(stores, models, tuple(plans), tuple(on_gpus), servers, spec.kubernetes, planned_pools)
 
 
 def _weights_faults(spec: StackSpec, name: str, model: ModelFacts) -> Iterator[Fault]:
@@ -177,12 +185,20 @@ def _case(spec: StackSpec, facts: Facts, name: str, templates: Mapping[str, str 
     )
 
 
-def _gpu_cases(spec: StackSpec, facts: Facts, faults: list[Fault]) -> list[GpuCase]:
-    market = facts.market.with_declared(spec.shapes, f"{CONFIG_KEY}.shapes", faults)
+def _gpu_cases(spec: StackSpec, facts: Facts, market: Market, pools: Mapping[str, PoolCase]) -> list[GpuCase]:
+    """Collect what is to be planned on GPUs; what is meant for a pool without a shape is not: that is a fault already."""
     return [
-        GpuCase(f"{CONFIG_KEY}.deployments.{name}", name, item, spec.models[item.model], facts.cards[name], market)
+        GpuCase(
+            path=f"{CONFIG_KEY}.deployments.{name}",
+            name=name,
+            spec=item,
+            declared=spec.models[item.model],
+            facts=facts.cards[name],
+            market=market,
+            pool=nodes_of(pools[item.pool]) if item.pool else None,
+        )
         for name, item in sorted(spec.on("kubernetes").items())
-        if item.on_gpus
+        if item.on_gpus and (item.pool is None or item.pool in pools)
     ]
 
 

@@ -43,7 +43,7 @@ class PoolPlan:
     @property
     def selector(self) -> dict[str, str]:
         """The labels by which deployments find the nodes."""
-        return dict(self.spec.labels) if self.spec.kind == "existing" else {naming.POOL_LABEL: self.name}
+        return _selector(self.name, self.spec)
 
     @property
     def gpu_resource(self) -> str:
@@ -96,7 +96,7 @@ def plan_pool(case: PoolCase, faults: list[Fault]) -> PoolPlan | None:
         spec=spec,
         shape=case.shape,
         boot_gib=boot_gib(case),
-        labels={**_own_labels(case), **spec.labels},
+        labels={**spec.labels, **selector_of(case)},
         taints=taints_of(case),
         user_data=data,
         image=None if there or spec.image.id else _image(case),
@@ -126,13 +126,18 @@ def taints_of(case: PoolCase) -> tuple[str, ...]:
     return tuple(sorted(own))
 
 
+def selector_of(case: PoolCase) -> dict[str, str]:
+    """Return the labels by which deployments find the nodes."""
+    return _selector(case.name, case.spec)
+
+
 def gpu_resource(shape: Shape) -> str:
     """Return what pods ask for to get a GPU of a shape; OKE's taint has the same name."""
     return "amd.com/gpu" if shape.vendor == "amd" else "nvidia.com/gpu"
 
 
-def _own_labels(case: PoolCase) -> dict[str, str]:
-    return {} if case.spec.kind == "existing" else {naming.POOL_LABEL: case.name}
+def _selector(name: str, spec: PoolSpec) -> dict[str, str]:
+    return dict(spec.labels) if spec.kind == "existing" else {naming.POOL_LABEL: name}
 
 
 def _image(case: PoolCase) -> ImageWish:

@@ -13,7 +13,7 @@ def pool_price(case: PoolCase) -> tuple[Price | None, tuple[Reason, ...]]:
     """Price the nodes by the list; where no price is established say so."""
     spec = case.spec
     storage = _volumes(case)
-    price = price_of(case.shape, 1, Terms(Range(spec.least, spec.most), _capacity(case)), storage)
+    price = price_of(case.shape, 1, Terms(Range(spec.least, spec.most), capacity_of(case)), storage)
     if price is None:
         return None, (Reason("price", f"no list price of {case.shape.name} is established"),)
     low, high = price.per_hour
@@ -23,7 +23,8 @@ def pool_price(case: PoolCase) -> tuple[Price | None, tuple[Reason, ...]]:
     return price, (Reason("price", text), *((storage.reason,) if storage else ()))
 
 
-def _capacity(case: PoolCase) -> Capacity:
+def capacity_of(case: PoolCase) -> Capacity:
+    """Return how the nodes are bought."""
     if case.spec.preemptible:
         return "preemptible"
     reserved = [case.spec.capacity_reservation_id, *(item.capacity_reservation_id for item in case.spec.placements)]

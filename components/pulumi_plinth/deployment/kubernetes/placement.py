@@ -43,8 +43,8 @@ def plan_placement(case: ServerCase, demand: Demand, faults: list[Fault]) -> Pla
     asked = placement.label_selector if placement else {}
     matched = {key: str(value) for key, value in asked.get("matchLabels", asked).items() if isinstance(value, str)}
     selector = {**dict(demand.labels), **matched, **pod.node_selector}
-    borne = (TolerationSpec(key=demand.gpu_resource, effect="NoSchedule"),) if demand.gpus else ()
-    borne += tuple(_borne(taint) for taint in demand.taints)
+    gpus = (TolerationSpec(key=demand.gpu_resource, effect="NoSchedule"),) if demand.gpus else ()
+    borne = (*gpus, *map(_borne, demand.taints))
     callers = sorted({*cluster.api_namespaces, *pod.allowed_namespaces})
     return Placement(
         image=image,

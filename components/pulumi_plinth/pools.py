@@ -1,0 +1,126 @@
+"""Pools of a stack: the shape of each, what deployments ask of it, and whether there is room. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pulumi_plinth.deployment.facts import CardFacts, PoolNodes
+from pulumi_plinth.deployment.gpu_plan import GpuPlan
+from pulumi_plinth.errors import Fault
+from pulumi_plinth.fit.market import Market
+from pulumi_plinth.pool.case import Needs, PoolCase, shape_of
+from pulumi_plinth.pool.plan import PoolPlan, plan_pool, selector_of, taints_of
+from pulumi_plinth.pool.price import capacity_of
+from pulumi_plinth.pool.spec import PoolSpec
+from pulumi_plinth.stack import CONFIG_KEY, StackSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a deployment takes of a pool at its most replicas: `nodes` of each replica, `gpus` on each of them."""
+
+    name: str
+    replicas: int
+    nodes: int
+    gpus: int
+
+    def __str__(self) -> str:
+        """Write the product: chat 3 x 2 GPUs, large 1 x 2 nodes."""
+        each = f"{self.nodes} nodes" if self.nodes > 1 else f"{self.gpus} GPU{'s' * (self.gpus > 1)}"
+        return f"{self.name} {self.replicas} x {each}"
+
+
+def pool_cases(spec: StackSpec, market: Market, faults: list[Fault]) -> dict[str, PoolCase]:
+    """Find the shape of every pool; one without is a fault and left out."""
+    found = {}
+    for name, pool in sorted(spec.pools.items()):
+        path = f"{CONFIG_KEY}.pools.{name}"
+        shape = shape_of(path, pool, market, faults)
+        if shape is not None:
+            found[name] = PoolCase(path, name, with_defaults(pool, spec), shape, storage=market.storage)
+    return found
+
+
+def with_defaults(pool: PoolSpec, spec: StackSpec) -> PoolSpec:
+    """Fill what all of OCI's resources share."""
+    shared = spec.oci
+    if shared is None or pool.kind == "existing":
+        return pool
+    ignored = tuple(dict.fromkeys((*pool.ignore_tags, *shared.ignore_tags)))
+    return pool.model_copy(
+        update={
+            "compartment_id": pool.compartment_id or shared.compartment_id,
+            "tags": {**shared.tags, **pool.tags},
+            "defined_tags": {**shared.defined_tags, **pool.defined_tags},
+            "ignore_tags": ignored,
+        }
+    )
+
+
+def nodes_of(case: PoolCase) -> PoolNodes:
+    """Describe a pool as deployments are planned on it."""
+    spec = case.spec
+    # How many nodes exist is known only where somebody said so.
+    counted = spec.kind != "existing" or bool(spec.model_fields_set & {"size", "autoscale"})
+    return PoolNodes(
+        name=case.name,
+        shape=case.shape,
+        most=spec.most if counted else None,
+        capacity=capacity_of(case),
+        selector=tuple(sorted(selector_of(case).items())),
+        taints=taints_of(case),
+    )
+
+
+def plan_pools(
+    cases: Mapping[str, PoolCase], plans: Sequence[GpuPlan], cards: Mapping[str, CardFacts], faults: list[Fault]
+) -> tuple[PoolPlan, ...]:
+    """Decide every pool for what stands on it; too little room is a fault."""
+    made = []
+    for name, case in cases.items():
+        on_it = [plan for plan in plans if plan.pool and plan.pool.name == name]
+        faults.extend(_room_faults(case, on_it))
+        if plan := plan_pool(replace(case, needs=_needs(on_it, cards)), faults):
+            made.append(plan)
+    return tuple(made)
+
+
+def nodes_needed(claims: Iterable[Claim], gpus: int) -> int:
+    """Count the nodes that hold all claims: replicas over several nodes take whole ones, others share."""
+    claims = list(claims)
+    whole = sum(claim.replicas * claim.nodes for claim in claims if claim.nodes > 1)
+    single = sorted((claim.gpus for claim in claims if claim.nodes == 1 for _ in range(claim.replicas)), reverse=True)
+    free: list[int] = []
+    for wanted in single:
+        # First fit, the largest first: what the scheduler comes to when pods arrive in the best order.
+        place = next((number for number, rest in enumerate(free) if rest >= wanted), None)
+        if place is None:
+            free.append(gpus - wanted)
+        else:
+            free[place] -= wanted
+    return whole + len(free)
+
+
+def _claims(plans: Iterable[GpuPlan]) -> Iterator[Claim]:
+    for plan in plans:
+        nodes, gpus = plan.told.fitted.nodes, plan.told.fitted.layout.gpus
+        yield Claim(plan.name, plan.replicas.most, nodes, -(-gpus // nodes))
+
+
+def _room_faults(case: PoolCase, plans: Sequence[GpuPlan]) -> Iterator[Fault]:
+    most, claims = nodes_of(case).most, list(_claims(plans))
+    need = nodes_needed(claims, case.shape.gpus)
+    if most is None or need <= most:
+        return
+    field = "autoscale.max" if case.spec.autoscale else "size"
+    sums = " + ".join(map(str, claims))
+    problem = f"holds {most} nodes of {case.shape.gpus} GPUs, and at most replicas {sums} need {need} nodes"
+    yield Fault(f"{case.path}.{field}", most, problem, f"write {need}, or fewer replicas")
+
+
+def _needs(plans: Sequence[GpuPlan], cards: Mapping[str, CardFacts]) -> Needs:
+    """Add up the weights of all models on the pool: any node may get any of them."""
+    weights = {plan.model: card.weight_bytes for plan in plans if (card := cards[plan.name].card)}
+    spanning = tuple(plan.name for plan in plans if plan.told.fitted.nodes > 1)
+    return Needs(sum(weights.values()), tuple(plan.name for plan in plans), spanning)
