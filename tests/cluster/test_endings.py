@@ -1,0 +1,86 @@
+"""Nothing is left of a cluster: no process, no mount, no namespace, no group, no file, whatever was killed before."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+from cluster.build import CONTROL, NODE, built
+from cluster.cluster import Cluster
+from support.project import missing, wait_until, words
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+TESTS = Path(__file__).parents[1]
+END_SECONDS = 30
+
+
+def traces(folder):
+    """What there is of a cluster in a folder."""
+    processes = [words(process) for process in psutil.process_iter() if str(folder) in words(process)]
+    mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(folder) in line]
+    return (
+        processes
+        + mounts
+        + [str(path) for path in (folder, *Path("/sys/fs/cgroup").glob("*/plinth-*")) if path.exists()]
+    )
+
+
+@pytest.fixture
+def other(tmp_path_factory, cluster):
+    """A second cluster, not yet up, which ends with the test; what the shared one has is not counted."""
+    if os.getuid() or not all(built(part).exists() for part in (*CONTROL, *NODE)):
+        missing("needs root and `make cluster-tools`")
+    made = Cluster(tmp_path_factory.mktemp("other") / "cluster")
+    yield made
+    made.down()
+
+
+@pytest.mark.parametrize("victims", [(), ("kube-apiserver", "network", "node-0"), ("etcd", "coredns", "kube-proxy")])
+def test_down_leaves_nothing(other, victims):
+    """A cluster with a real node is gone after `down`, also when some of its processes were killed before."""
+    before = set(traces(other.folder))
+    other.up()
+    other.nodes(1)
+    group = other.cgroup
+    assert list(Path("/sys/fs/cgroup").glob(f"*/{group}"))
+    assert any("kubelet" in trace for trace in traces(other.folder))
+    for name in victims:
+        os.kill(other.processes.find(name).pid, signal.SIGKILL)
+    other.down()
+    assert set(traces(other.folder)) <= before
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/{group}"))
+    other.down()
+
+
+def test_two_clusters_at_once(cluster, other):
+    """A second cluster on the same machine disturbs nothing: its ports, its network and its groups are its own."""
+    other.up()
+    other.nodes(1)
+    assert other.kubectl("get", "node", "node-0", "-oname").stdout == "node/node-0\n"
+    assert cluster.kubectl("get", "--raw", "/readyz").stdout == "ok"
+    assert cluster.cgroup != other.cgroup
+
+
+def test_a_killed_test_run_leaves_nothing(tmp_path, cluster):
+    """When the process that runs the tests is killed, its cluster ends all the same."""
+    folder = tmp_path / "cluster"
+    code = f"""
+        import time
+        from cluster.cluster import Cluster
+        from cluster.conftest import guarded
+        with guarded({str(folder)!r}):
+            Cluster({str(folder)!r}).up()
+            print("up", flush=True)
+            time.sleep(600)
+    """
+    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as run:
+        assert run.stdout.readline() == "up\n"
+        run.kill()
+    wait_until(lambda: not any(str(folder) in trace for trace in traces(folder)), END_SECONDS, "the end of the cluster")
