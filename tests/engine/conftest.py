@@ -1,11 +1,14 @@
 """One real server for all tests of this folder: a start costs half a minute."""
 
 import json
+import shutil
 import signal
+import subprocess
 
 import pytest
 from support.engine import make_world
 from support.project import make_project
+from truth.tiny import BASE
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +48,22 @@ def start(world):
 
     yield go
     world.close()
+
+
+TINY = {"model_type": "llama", **BASE, "vocab_size": 49152}
+"""Heads that two workers can share, which the sample model's nine are not; its tokenizer fits."""
+
+
+@pytest.fixture(scope="session")
+def tiny(world, project_root, tmp_path_factory):
+    """A folder with random weights of such a model."""
+    folder = tmp_path_factory.mktemp("tiny")
+    case = {"folder": str(folder), "config": TINY, "dtype": "bfloat16"}
+    command = [world.python, project_root / "tests/truth/make_models.py"]
+    subprocess.run(command, input=json.dumps([case]), text=True, capture_output=True, check=True)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(world.model / name, folder)
+    return folder
 
 
 SHARED = {

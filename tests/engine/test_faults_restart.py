@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from support.engine import PROMPT, World, alive, wait_until
-from truth.tiny import BASE
 
 STREAM = PROMPT | {"max_tokens": 150, "ignore_eos": True, "stream": True}
 STREAMS = 4
@@ -45,22 +44,6 @@ def test_restart_storm(start, record_property):
     assert end["advice"]
     assert "4 deaths within 600 s, 3 allowed" in server.run_dir.log.read_text()
     assert not server.engine_processes()
-
-
-TINY = {"model_type": "llama", **BASE, "vocab_size": 49152}
-"""Heads that two workers can share, which the sample model's nine are not; its tokenizer fits."""
-
-
-@pytest.fixture
-def tiny(world, project_root, tmp_path):
-    """A folder with random weights of such a model."""
-    folder = tmp_path / "tiny"
-    case = {"folder": str(folder), "config": TINY, "dtype": "bfloat16"}
-    command = [world.python, project_root / "tests/truth/make_models.py"]
-    subprocess.run(command, input=json.dumps([case]), text=True, capture_output=True, check=True)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(world.model / name, folder)
-    return folder
 
 
 def workers(server):

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from plinth_runtime.contract.launch import LaunchConfig
-from plinth_runtime.serving.command import Paths, build_argv, build_command, build_environment
+from plinth_runtime.serving.command import Paths, Spot, build_argv, build_command, build_environment
+from plinth_runtime.serving.seat import Seat
 
 DOCUMENT = {
     "deployment": "chat",
@@ -85,6 +86,35 @@ def test_the_gate_cannot_be_switched_off(name):
     """A launch's own environment does not replace what the gate needs."""
     document = {**DOCUMENT, "engine": {**DOCUMENT["engine"], "environment": {name: "/elsewhere"}}}
     assert build_environment(LaunchConfig.model_validate(document), PATHS, {})[name] != "/elsewhere"
+
+
+GROUP = DOCUMENT | {"group": {"nodes": 2}}
+SEEN = {0: Spot(Seat(0, "chat-0.chat"), "10.0.0.1", "eth0"), 1: Spot(Seat(1, "chat-0.chat"), "10.0.0.2", "eth0")}
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_member_of_a_group(rank):
+    """It knows its rank, its leader and the way to the others; only the leader has an API."""
+    command = build_command(LaunchConfig.model_validate(GROUP), replace(PATHS, spot=SEEN[rank]), {})
+    argv = list(command.argv)
+    at = argv.index("--nnodes")
+    assert argv[at : at + 10] == [
+        "--nnodes", "2", "--node-rank", str(rank), "--master-addr", "chat-0.chat", "--master-port", "29501",
+        "--distributed-executor-backend", "mp",
+    ]  # fmt: skip
+    assert ("--headless" in argv, argv[2] == "plinth_headless") == (rank == 1, rank == 1)
+    assert command.environment["VLLM_HOST_IP"] == SEEN[rank].address
+    assert command.environment["GLOO_SOCKET_IFNAME"] == command.environment["NCCL_SOCKET_IFNAME"] == "eth0"
+
+
+def test_the_surroundings_know_the_way_better():
+    """What the pod says of its network comes before what we find; without a name of the interface none is said."""
+    launch = LaunchConfig.model_validate(GROUP)
+    said = build_environment(launch, replace(PATHS, spot=SEEN[1]), {"VLLM_HOST_IP": "10.9.9.9"})
+    assert (said["VLLM_HOST_IP"], said["GLOO_SOCKET_IFNAME"]) == ("10.9.9.9", "eth0")
+    assert "GLOO_SOCKET_IFNAME" not in build_environment(
+        launch, replace(PATHS, spot=replace(SEEN[1], interface=None)), {}
+    )
 
 
 CHANGES = {
