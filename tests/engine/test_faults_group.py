@@ -121,7 +121,7 @@ def slow(*values):
     ],
 )
 def test_killed_member(group, victim, rank, load, record_property):
-    """Kill -9 of any rank's engine, worker or agent: all engines are gone in 15 s, the cause is told, all work again."""
+    """Kill -9 of any rank's engine, worker or agent: all engines are gone in 15 s, the cause told, all work again."""
     before = wait_works(group)
     engines = [pid for member in group.members for pid in member.engine_processes()]
     clients, answers = busy(group) if load else ([], [])
