@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from plinth_runtime import cli_weights
+from plinth_runtime import cli_node, cli_weights
 from plinth_runtime.bench.cli_bench import bench
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -93,7 +93,7 @@ def print_command(config: Path, run_dir: Path | None) -> None:
     click.echo(json.dumps({"argv": command.argv, "environment": dict(sorted(command.environment.items()))}, indent=2))
 
 
-for command in (cli_weights.fetch, cli_weights.verify, cli_weights.publish, bench):
+for command in (cli_weights.fetch, cli_weights.verify, cli_weights.publish, bench, cli_node.node):
     cli.add_command(command)
 
 

@@ -141,6 +141,11 @@ def grammar(scheme: str) -> str:
     return " or ".join(form.grammar for form in _forms(scheme))
 
 
+def expression(scheme: str) -> str:
+    """Return one regular expression for all forms of a scheme, without named groups, for readers in other languages."""
+    return "|".join(re.sub(r"\?P<\w+>", "?:", _pattern(form.grammar).pattern) for form in _forms(scheme))
+
+
 def hub_model(model: str, revision: str | None = None) -> StorageUri:
     """Name a model on the Hugging Face hub. Raises UriError when the id cannot be one."""
     return StorageUri.parse(f"hf://{model}" + (f"@{revision}" if revision else ""))

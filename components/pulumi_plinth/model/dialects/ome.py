@@ -76,7 +76,7 @@ SPEC = (
     Row("spec.storage.nodeAffinity", _AFFINITY, values.tree),
     Row("spec.storage.downloadPolicy", "storage.downloadPolicy", _policy),
 )
-_PLACES = (Row("spec.storage.storageUri", "storage.uri"), Row("spec.storage.path", "storage.path"))
+PLACES = (Row("spec.storage.storageUri", "storage.uri"), Row("spec.storage.path", "storage.path"))
 
 
 def detect(document: Any) -> bool:
@@ -161,7 +161,7 @@ def write(name: str, data: dict[str, Any]) -> Any:
     scope = data.get("scope", "namespaced" if "namespace" in data else "cluster")
     document = head("ome.io/v1beta1", "ClusterBaseModel" if scope == "cluster" else "BaseModel", name)
     document["metadata"] |= {"annotations": data["annotations"]} if "annotations" in data else {}
-    return merge(document, write_rows((*METADATA, *SPEC, *_PLACES), data))
+    return merge(document, write_rows((*METADATA, *SPEC, *PLACES), data))
 
 
 OME = Dialect("ome", detect, read, write)

@@ -1,0 +1,168 @@
+"""Performing what was decided about one model: fetches, links, records, bytes given back. Decides nothing."""
+
+from __future__ import annotations
+
+from plinth_runtime.contract.model_names import ModelKey
+from plinth_runtime.contract.model_status import NodePhase, NodeProgress
+from plinth_runtime.node.api import ApiFault, MissingError
+from plinth_runtime.node.attempts import Attempt, Patience, Stage, pause_after
+from plinth_runtime.node.credentials import environment_for, missing_key
+from plinth_runtime.node.decide import Action, Decision
+from plinth_runtime.node.declaration import Declaration
+from plinth_runtime.node.record import Record
+from plinth_runtime.node.settings import Ports
+from plinth_runtime.node.tasks import Arrived, Failure, FetchTask, Report
+from plinth_runtime.node.world import World
+
+HOME = "plinth-system"
+"""Where the secrets of cluster-wide declarations lie, unless the agent is told otherwise."""
+
+
+class Hands:
+    """Acts on the world and on what is outside."""
+
+    def __init__(self, world: World, ports: Ports, patience: Patience, home: str) -> None:
+        self._world = world
+        self._ports = ports
+        self._patience = patience
+        self._home = home
+
+    def take(self, report: Report) -> bool:
+        """Take in what a fetch says; says whether it matters."""
+        attempt = self._world.attempts.get(report.key)
+        if attempt is None or attempt.declared != report.declared:
+            return False
+        if isinstance(report.news, Arrived):
+            self._ports.log(f"{report.key}: {report.news.bytes} bytes from {report.news.address} are here")
+            self._arrived(report.key, report.news)
+        elif isinstance(report.news, Failure):
+            self._ports.log(f"{report.key}: {report.news.reason}: {report.news.message}")
+            self._world.attempts[report.key] = self._failed(attempt, report.news)
+        else:
+            moving = report.news is not None and report.news.bytes_total > 0
+            self._world.attempts[report.key] = _on(attempt, Stage.MOVING if moving else Stage.LISTING, report.news)
+        return True
+
+    def act(self, key: ModelKey, decision: Decision, now: float) -> None:
+        """Perform a decision; a fetch that nobody wants any more ends first."""
+        attempt = self._world.attempts.get(key)
+        wish = self._world.seen[key].declaration if key in self._world.seen else None
+        if attempt is not None and _is_stale(attempt, wish, decision):
+            self._stop(key)
+        if decision.action is not Action.KEEP:
+            self._ports.log(f"{key}: {decision.action.value}: {decision.why}")
+        self._perform(key, decision, attempt, now)
+
+    def _perform(self, key: ModelKey, decision: Decision, attempt: Attempt | None, now: float) -> None:
+        record = self._world.records.get(key)
+        if decision.action is Action.FETCH:
+            self._fetch(self._world.seen[key].declaration, attempt)
+        elif decision.action is Action.REUSE:
+            self._reuse(self._world.seen[key].declaration, now)
+        elif record is not None and decision.action is Action.RELEASE:
+            self._ports.shelves.unlink(record)
+            self._keep(record.model_copy(update={"released": now}))
+        elif record is not None and decision.action is Action.FREE:
+            self._ports.shelves.free(record)
+            del self._world.records[key]
+        elif record is not None and decision.action is Action.FORGET:
+            self._ports.shelves.forget(record)
+            del self._world.records[key]
+        elif record is not None and key in self._world.seen:
+            reserved = self._world.seen[key].declaration.reserved
+            if record.reserved != reserved:
+                self._keep(record.model_copy(update={"reserved": reserved}))
+
+    def _fetch(self, wish: Declaration, attempt: Attempt | None) -> None:
+        again = attempt is not None and attempt.declared == wish.digest
+        begun = Attempt(wish.digest, failures=attempt.failures if again and attempt else 0)
+        self._world.attempts[wish.key] = begun
+        try:
+            environment = self._environment(wish)
+        except ApiFault as error:
+            words = f"secret {wish.secret} cannot be read: {error}"
+            self._world.attempts[wish.key] = self._failed(begun, Failure("SecretUnreadable", words, retryable=True))
+            return
+        link = wish.link(self._world.place.root)
+        self._ports.fetcher.start(FetchTask(wish.key, wish.digest, wish.address, link, environment))
+
+    def _environment(self, wish: Declaration) -> dict[str, str]:
+        if not wish.secret:
+            return environment_for(wish.scheme, wish.parameters, None)
+        place = wish.key.namespace or self._home
+        secret = self._ports.api.read_secret(place, wish.secret)
+        if lacking := missing_key(wish.scheme, wish.parameters, secret):
+            raise MissingError(f"{place}/{wish.secret} has no key '{lacking}'")
+        return environment_for(wish.scheme, wish.parameters, secret)
+
+    def _reuse(self, wish: Declaration, now: float) -> None:
+        twin = self._world.situation(wish.key, now).twin
+        if twin is None:
+            return
+        link = wish.link(self._world.place.root)
+        mine = {"kind": wish.key.kind, "namespace": wish.key.namespace, "name": wish.key.name}
+        update = {**mine, "declared": wish.digest, "link": link, "reserved": wish.reserved, "released": None}
+        record = twin.model_copy(update=update)
+        self._ports.shelves.link(record)
+        self._replace(record)
+
+    def _arrived(self, key: ModelKey, news: Arrived) -> None:
+        """Remember what has come. The fetch has switched the link already."""
+        seen = self._world.seen.get(key)
+        attempt = self._world.attempts.pop(key)
+        if seen is None:
+            return
+        wish = seen.declaration
+        record = Record(
+            kind=key.kind,
+            namespace=key.namespace,
+            name=key.name,
+            declared=attempt.declared,
+            address=news.address,
+            link=news.link,
+            snapshot=news.snapshot,
+            content=news.content,
+            bytes=news.bytes,
+            verified=news.verified,
+            reserved=wish.reserved,
+            described=dict(news.described) if wish.detect else {},
+        )
+        self._replace(record)
+
+    def _replace(self, record: Record) -> None:
+        """Keep a record in place of the model's last one, whose link goes if it was another."""
+        last = self._world.records.get(record.key)
+        if last is not None and last.link != record.link:
+            self._ports.shelves.unlink(last)
+        self._keep(record)
+
+    def _keep(self, record: Record) -> None:
+        self._ports.shelves.keep(record)
+        self._world.records[record.key] = record
+
+    def _failed(self, attempt: Attempt, failure: Failure) -> Attempt:
+        failures = attempt.failures + 1
+        pause = pause_after(failures, self._patience, self._ports.chance(), retryable=failure.retryable)
+        at = self._ports.clock() + pause
+        return Attempt(
+            attempt.declared, Stage.FAILED, failures, failure.reason, failure.message, at, self._ports.text(at)
+        )
+
+    def _stop(self, key: ModelKey) -> None:
+        self._ports.fetcher.cancel(key)
+        self._world.attempts.pop(key, None)
+
+
+def _on(attempt: Attempt, stage: Stage, progress: NodeProgress | None) -> Attempt:
+    return Attempt(attempt.declared, stage, attempt.failures, progress=progress)
+
+
+def _is_stale(attempt: Attempt, wish: Declaration | None, decision: Decision) -> bool:
+    """Say whether a fetch is for nothing: not wanted here, another content is, or it may not go where it would."""
+    if wish is None or decision.entry is None or attempt.declared != wish.digest:
+        return True
+    refused = decision.entry.reason != attempt.reason and decision.entry.phase in (
+        NodePhase.FAILED,
+        NodePhase.UPDATE_FAILED,
+    )
+    return attempt.stage is not Stage.FAILED and refused
