@@ -19,7 +19,16 @@ _HOME = {
     "plan_stack": "planner",
 }
 
-__all__ = ["GpuNodePool", "ModelDeployment", "ModelStore", "Platform", "SpecError", "StackSpec", "observe", "plan_stack"]
+__all__ = [
+    "GpuNodePool",
+    "ModelDeployment",
+    "ModelStore",
+    "Platform",
+    "SpecError",
+    "StackSpec",
+    "observe",
+    "plan_stack",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -186,7 +186,7 @@ def _case(spec: StackSpec, facts: Facts, name: str, templates: Mapping[str, str 
 
 
 def _gpu_cases(spec: StackSpec, facts: Facts, market: Market, pools: Mapping[str, PoolCase]) -> list[GpuCase]:
-    """Collect what is to be planned on GPUs; what is meant for a pool without a shape is not: that is a fault already."""
+    """Collect what is to be planned on GPUs; a pool without a shape is a fault already, so is what is meant for it."""
     return [
         GpuCase(
             path=f"{CONFIG_KEY}.deployments.{name}",

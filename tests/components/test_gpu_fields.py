@@ -19,6 +19,7 @@ OTHER = {
     "shape": "VM.GPU.L40S.1",
     "node": {"gpuMemory": "80Gi"},
     "shapes": ["VM.GPU.L40S.1", "VM.GPU.L40S.2"],
+    "pool": "there",
     "region": "us-chicago-1",
     "budget": 2.5,
     "capacity": "reserved",
@@ -63,7 +64,8 @@ ELSEWHERE = {"target", "engine", "pool", *HOST_ONLY, *PROCESSORS_ONLY, *POD_ONLY
 )
 def test_every_field_matters(gpus, tmp_path, field):
     """Changing any field of a deployment on GPUs changes its plan: a field that does nothing is a bug."""
-    document = changed(models={**DOCUMENT["models"], "other": {"preset": {"name": "phi-4"}}})
+    there = {"kind": "existing", "shape": "VM.GPU.L40S.1", "labels": {"team": "a"}}
+    document = changed(models={**DOCUMENT["models"], "other": {"preset": {"name": "phi-4"}}}, pools={"there": there})
     other = StackSpec.parse(changed({"model": "other"}, models=document["models"]))
     (tmp_path / "card.json").write_text(
         Cards(other, tmp_path, None).find(other.deployments["chat"]).card.model_dump_json()
