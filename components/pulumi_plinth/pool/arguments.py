@@ -5,14 +5,14 @@ other languages are read from these annotations: no Literal, no unions, no postp
 """
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import pulumi
 from pydantic import ValidationError
 
 from pulumi_plinth.errors import Fault, SpecError, faults_of
 from pulumi_plinth.fit.market import Market
-from pulumi_plinth.fit.shapes import load_shapes
+from pulumi_plinth.fit.shapes import STATED, load_shapes
 from pulumi_plinth.fit.storage import load_unit_prices
 from pulumi_plinth.oci_spec import PENDING
 from pulumi_plinth.pool.case import PoolCase, shape_of
@@ -147,6 +147,18 @@ def planned(name: str, given: Mapping[str, Any]) -> PoolPlan:
     if plan is None or faults:
         raise SpecError(faults)
     return plan
+
+
+def arguments_of(plan: PoolPlan) -> GpuNodePoolArgs:
+    """Write a stack's plan as arguments that come to the same resources: what the stack decided is written out."""
+    spec, shape = plan.spec, plan.shape
+    given = {**spec.model_dump(exclude_unset=True, exclude_none=True), "pool": plan.name}
+    if spec.kind != "existing":
+        # The volume is sized for the deployments, which arguments know nothing of.
+        given = {**given, "boot_volume": f"{plan.boot_gib}Gi", "weights": 0}
+    if shape.provider in STATED:
+        given |= {"gpus": shape.gpus, "gpu_memory": shape.documented_bytes, "gpu": shape.gpu}
+    return cast("GpuNodePoolArgs", tidied(given))
 
 
 def tidied(args: Mapping[str, Any]) -> dict[str, Any]:
