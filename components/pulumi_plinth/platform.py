@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pulumi
 
 from pulumi_plinth import naming
@@ -9,6 +11,8 @@ from pulumi_plinth.deployment.component import ModelDeployment
 from pulumi_plinth.deployment.kubernetes.manifests import common_manifests
 from pulumi_plinth.deployment.kubernetes_resources import make_objects, make_provider
 from pulumi_plinth.planner import StackPlan
+from pulumi_plinth.pool.arguments import arguments_of
+from pulumi_plinth.pool.component import GpuNodePool
 from pulumi_plinth.store.args import args_of
 from pulumi_plinth.store.component import ModelStore
 
@@ -41,14 +45,18 @@ class Platform(pulumi.ComponentResource):
             )
             for item in plan.deployments
         }
-        pods = self._pods(name, plan)
+        pools = {
+            pool.name: GpuNodePool(naming.child(name, f"pool-{pool.name}"), arguments_of(pool), inside)
+            for pool in plan.pools
+        }
+        pods = self._pods(name, plan, pools)
         endpoints = {item: server.endpoint for item, server in (*servers.items(), *pods.items())}
         self.endpoints = _by_name(endpoints)
         self.management = _by_name({name: server.management for name, server in servers.items()})
         self.keys = pulumi.Output.secret(_by_name({name: server.key for name, server in servers.items()}))
         self.register_outputs({"endpoints": self.endpoints, "management": self.management, "keys": self.keys})
 
-    def _pods(self, name: str, plan: StackPlan) -> dict[str, ModelDeployment]:
+    def _pods(self, name: str, plan: StackPlan, pools: Mapping[str, GpuNodePool]) -> dict[str, ModelDeployment]:
         """Register what runs on the cluster: its provider, what all share, then each deployment."""
         if plan.cluster is None or not plan.servers:
             return {}
@@ -57,7 +65,15 @@ class Platform(pulumi.ComponentResource):
         inside = pulumi.ResourceOptions(parent=self, providers=[provider])
         shared = make_objects(name, common_manifests(plan.cluster), 0, inside)
         inside = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=list(shared.values())))
-        return {item.name: ModelDeployment(naming.child(name, item.name), item, "", inside) for item in plan.servers}
+        # A pod waits for its nodes: without this a first rollout would be given up before they are made.
+        nodes = {item.name: pools[item.pool.name] for item in plan.kubernetes if item.pool}
+        after = {item: pulumi.ResourceOptions(depends_on=[pool]) for item, pool in nodes.items()}
+        return {
+            item.name: ModelDeployment(
+                naming.child(name, item.name), item, "", pulumi.ResourceOptions.merge(inside, after.get(item.name))
+            )
+            for item in plan.servers
+        }
 
 
 def _by_name(values: dict[str, pulumi.Output[str]]) -> pulumi.Output[dict[str, str]]:
