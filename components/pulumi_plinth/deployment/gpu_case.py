@@ -73,7 +73,7 @@ def wish_of(case: GpuCase) -> Wish:
     """Write down what is wanted."""
     parallel, preset = case.spec.parallel, preset_of(case.declared)
     asked = Asked(parallel.tensor, parallel.pipeline, parallel.data, parallel.expert)
-    if preset and preset.distributed and not asked.anything:
+    if preset and not asked.anything:
         asked = Asked(tensor=preset.gpus, data=1)
     return Wish(case.context, asked, utilization=case.spec.gpu_memory_utilization)
 

@@ -44,7 +44,7 @@ class ServerCase:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one replica takes: `nodes` pods of `gpus` GPUs each. Sizes are bytes of one pod.
+    """What one replica takes: `nodes` pods of `gpus` GPUs each, `ranks` for one copy. Sizes are bytes of one pod.
 
     `kv_cache_bytes` is None where the engine takes what its share of the GPU leaves. `arguments` are the engine's, as
     planned. `labels` are those of the nodes that were planned for, `capacity` the GPUs there are, if somebody said.
@@ -54,6 +54,7 @@ class Demand:
     card: ModelCard
     nodes: int
     gpus: int
+    ranks: int
     gpu_resource: str
     memory_bytes: int
     shared_bytes: int

@@ -60,6 +60,7 @@ def launch_of(case: ServerCase, demand: Demand, weights: WeightsPlan, workload: 
             max_restarts=spec.max_restarts,
             stall_seconds=spec.stall_timeout,
             hang_seconds=spec.hang_timeout,
+            step_seconds=spec.step_timeout,
             probe_seconds=spec.probe_interval,
         ),
         group=_group(case, workload),

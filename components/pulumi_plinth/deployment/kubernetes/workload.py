@@ -69,8 +69,8 @@ def _kind_faults(case: ServerCase, demand: Demand, kind: Kind) -> Iterator[Fault
     if preset and kind != preset.workload and not (preset.distributed and demand.nodes > 1):
         problem = f"is not what KAITO makes for {_preset_name(case)}"
         yield Fault(path, case.spec.workload, problem, f"write {preset.workload}, or leave it out")
-    if preset and preset.distributed and demand.all_gpus < preset.gpus:
-        problem = f"gives {_preset_name(case)} {demand.all_gpus} GPUs; it is served distributed over {preset.gpus}"
+    if preset and demand.ranks < preset.gpus:
+        problem = f"puts {_preset_name(case)} on {demand.ranks} GPUs; it is served distributed over {preset.gpus}"
         remedy = f"write parallel: {{tensor: {preset.gpus}}}, or leave it out"
         yield Fault(f"{case.path}.parallel", None, problem, remedy)
     if kind == "deployment" and demand.nodes > 1:
