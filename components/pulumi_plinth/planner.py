@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pulumi_plinth import naming
+from pulumi_plinth.cluster.plan import ClusterPlan, cluster_faults, plan_cluster
 from pulumi_plinth.deployment.facts import CardFacts, HostFacts, ModelFacts
 from pulumi_plinth.deployment.fetching import room_faults
 from pulumi_plinth.deployment.gpu_case import GpuCase
@@ -20,6 +21,7 @@ from pulumi_plinth.deployment.plan import DeploymentCase, DeploymentPlan, plan_d
 from pulumi_plinth.deployment.totals import totals
 from pulumi_plinth.errors import Fault, SpecError
 from pulumi_plinth.fit.market import Market
+from pulumi_plinth.located import located, readers
 from pulumi_plinth.model.describe import described
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.pool.case import PoolCase
@@ -62,6 +64,8 @@ class StackPlan:
     servers: tuple[ServerPlan, ...] = ()
     cluster: KubernetesSpec | None = None
     pools: tuple[PoolPlan, ...] = ()
+    oke: ClusterPlan | None = None
+    """The OKE cluster that is made or named by its id."""
 
     def outlines(self) -> tuple[Outline, ...]:
         """Tell every deployment in the same terms, by name."""
@@ -93,6 +97,7 @@ class StackPlan:
         """Render for `plinth plan --json`: plain values, reasons included."""
         return {
             "stores": [store.to_json() for store in self.stores],
+            **({"cluster": self.oke.to_json()} if self.oke else {}),
             "pools": [pool.to_json() for pool in self.pools],
             "models": [{"name": name, **_model_json(model)} for name, model in self.models.items()],
             "deployments": sorted(
@@ -125,12 +130,14 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
     asked = _gpu_cases(spec, facts, market, pools)
     on_gpus = [gpu_plan for gpu_case in asked if (gpu_plan := plan_gpus(gpu_case, faults)) is not None]
     planned_pools = plan_pools(pools, on_gpus, facts.cards, faults)
-    servers = tuple(_servers(spec, facts, {plan.name: plan for plan in on_gpus}, templates, faults))
+    at_stores = spec.model_copy(update={"models": located(spec, stores)})
+    servers = tuple(_servers(at_stores, facts, {plan.name: plan for plan in on_gpus}, templates, faults))
+    oke = _oke(spec, facts, faults)
     if faults:
         raise SpecError(faults)
     cards = {name: model.card for name, model in facts.models.items()}
     models = {name: described(model, cards.get(name)) for name, model in sorted(spec.models.items())}
-    return StackPlan(stores, models, tuple(plans), tuple(on_gpus), servers, spec.kubernetes, planned_pools)
+    return StackPlan(stores, models, tuple(plans), tuple(on_gpus), servers, spec.kubernetes, planned_pools, oke)
 
 
 def _weights_faults(spec: StackSpec, name: str, model: ModelFacts) -> Iterator[Fault]:
@@ -164,11 +171,28 @@ def _chat_template(spec: StackSpec, facts: Facts, name: str, faults: list[Fault]
 
 def _stores(spec: StackSpec, facts: Facts, faults: list[Fault]) -> Iterator[StorePlan]:
     for name, store in sorted(spec.stores.items()):
-        case = StoreCase(name, facts.root, spec.models_in(name), spec.oci, f"{naming.PACKAGE}-{facts.stack}")
+        case = StoreCase(
+            name=name,
+            root=facts.root,
+            models=spec.models_in(name),
+            oci=spec.oci,
+            prefix=f"{naming.PACKAGE}-{facts.stack}",
+            readers=readers(spec, name),
+            cluster=spec.cluster is not None,
+        )
         if found := store_faults(f"{CONFIG_KEY}.stores.{name}", case, store):
             faults.extend(found)
         else:
             yield plan_store(case, store)
+
+
+def _oke(spec: StackSpec, facts: Facts, faults: list[Fault]) -> ClusterPlan | None:
+    if spec.cluster is None:
+        return None
+    if found := cluster_faults(f"{CONFIG_KEY}.cluster", spec.cluster, spec.oci):
+        faults.extend(found)
+        return None
+    return plan_cluster(spec.cluster, f"{naming.PACKAGE}-{facts.stack}", spec.oci)
 
 
 def _case(spec: StackSpec, facts: Facts, name: str, templates: Mapping[str, str | None]) -> DeploymentCase:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, Self, get_origin
 
 from pydantic import Field, ValidationError
 
+from pulumi_plinth.cluster.spec import ClusterSpec
 from pulumi_plinth.deployment.kubernetes.spec import KubernetesSpec
 from pulumi_plinth.deployment.spec import DeploymentSpec
 from pulumi_plinth.deployment.targets import misplaced
@@ -36,6 +37,11 @@ class StackSpec(Spec):
 
     oci: OciSpec | None = Field(
         default=None, description="What everything made on Oracle's cloud shares. Default: none, nothing is made there."
+    )
+    cluster: ClusterSpec | None = Field(
+        default=None,
+        description="The OKE cluster, by its id or made, and what stands around it. Default: none, `kubernetes` says "
+        "how one is reached that others look after.",
     )
     stores: dict[Label, StoreSpec] = Field(default_factory=dict, description="Places that hold weights, by name.")
     models: dict[Label, ModelSpec] = Field(default_factory=dict, description="Models, by name.")
@@ -76,9 +82,18 @@ class StackSpec(Spec):
         good = {
             kind: {name: part for name, part in parts.items() if (kind, name) not in bad}
             for kind, parts in document.items()
-            if kind in cls.model_fields and isinstance(parts, dict)
+            if kind in cls.model_fields and isinstance(parts, dict) and (cls._by_name(kind) or cls._is_good(kind, bad))
         }
         return cls.model_validate(good)
+
+    @classmethod
+    def _by_name(cls, kind: str) -> bool:
+        """Tell whether a part of the file maps names to things that can be wrong one by one."""
+        return get_origin(cls.model_fields[kind].annotation) is dict
+
+    @staticmethod
+    def _is_good(kind: str, bad: set[tuple[Any, ...]]) -> bool:
+        return all(location[0] != kind for location in bad)
 
     def cross_faults(self, stores: set[str], models: set[str]) -> Iterator[Fault]:
         """Find references to nothing (given the names written down, good or bad), names and ports that meet."""

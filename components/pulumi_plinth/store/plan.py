@@ -13,7 +13,7 @@ from typing import Any
 from plinth_runtime.contract.uri import StorageUri, UriError
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Reason
-from pulumi_plinth.oci_policy import fill
+from pulumi_plinth.oci_policy import IdentitySpec, fill, still_open
 from pulumi_plinth.oci_spec import OciSpec
 from pulumi_plinth.spec import Spec
 from pulumi_plinth.store.bucket_plan import BucketPlan, plan_bucket
@@ -33,6 +33,12 @@ class StorePlan:
     uris: Mapping[str, str] = field(default_factory=dict)
     """Address of each model's weights, by model; empty for a folder, which has no address beyond this host."""
 
+    client: Mapping[str, str] = field(default_factory=dict)
+    """What whoever fetches from here has to know besides the address: region, endpoint."""
+
+    secret: str | None = None
+    """Kubernetes secret with the store's keys; None where the pod's identity is enough."""
+
     bucket: BucketPlan | None = None
     reasons: tuple[Reason, ...] = ()
     args: Mapping[str, Any] = field(default_factory=dict)
@@ -42,6 +48,13 @@ class StorePlan:
     def statements(self) -> tuple[str, ...]:
         """The policy statements that the store needs."""
         return self.bucket.statements if self.bucket else ()
+
+    def source_of(self, model: str) -> str:
+        """Return the address to fetch a model from; an open namespace is left to the pod's identity."""
+        uri = self.uris[model]
+        if self.bucket is None or not still_open(uri):
+            return uri
+        return f"oci://{self.bucket.name}/{uri.partition('/o/')[2]}"
 
     def to_json(self) -> dict[str, Any]:
         """Render for `plinth plan --json`."""
@@ -68,6 +81,9 @@ class StoreCase:
     prefix: str = "plinth"
     """Start of physical names: project and stack."""
 
+    readers: tuple[IdentitySpec, ...] = ()
+    """Pods of the stack's own servers that read from here."""
+
     cluster: bool = False
     """Whether the stack says which cluster the pods of readers and writers run in."""
 
@@ -88,7 +104,9 @@ def plan_store(case: StoreCase, spec: StoreSpec) -> StorePlan:
     reasons = (Reason("store", f"{location}: {_origin(spec)}"),)
     claim = {} if isinstance(spec, S3StoreSpec) else {"claim": spec.claim or case.name}
     args = _args(case, spec, claim)
-    return StorePlan(case.name, spec.kind, None, location, _uris(case, location), reasons=reasons, args=args)
+    client, secret = _client(spec) if isinstance(spec, S3StoreSpec) else ({}, None)
+    uris = _uris(case, location)
+    return StorePlan(case.name, spec.kind, None, location, uris, client, secret, None, reasons, args)
 
 
 def store_faults(path: str, case: StoreCase, spec: StoreSpec) -> list[Fault]:
@@ -124,11 +142,16 @@ def _strangers(path: str, spec: StoreSpec) -> Iterator[Fault]:
 def _bucket_store(case: StoreCase, spec: BucketStoreSpec) -> StorePlan:
     oci = case.oci
     assert oci is not None, "store_faults was asked first"  # noqa: S101 a wall between plan and caller
+    if case.readers:
+        spec = spec.model_copy(update={"readers": (*spec.readers, *case.readers)})
     bucket = plan_bucket(spec, oci, spec.bucket or f"{case.prefix}-{case.name}")
     namespace = oci.namespace or "<namespace>"
     location = f"oci://n/{namespace}/b/{bucket.name}/o/{_inside(spec.prefix)}"
     args = _args(case, spec, {"bucket": bucket.name})
-    return StorePlan(case.name, spec.kind, None, location, _uris(case, location), bucket, bucket.reasons, args)
+    client = {"region": oci.region}
+    return StorePlan(
+        case.name, spec.kind, None, location, _uris(case, location), client, None, bucket, bucket.reasons, args
+    )
 
 
 def _args(case: StoreCase, spec: Spec, more: Mapping[str, str]) -> dict[str, Any]:
@@ -152,6 +175,11 @@ def _origin(spec: S3StoreSpec | PvcStoreSpec | FssStoreSpec | LustreStoreSpec) -
         return "a claim of this size is made" if spec.size else "a claim that is there"
     what = "a file system that is there" if spec.existing else "a file system is made"
     return f"{what} ({spec.kind}), and a volume and a claim for it"
+
+
+def _client(spec: S3StoreSpec) -> tuple[dict[str, str], str | None]:
+    settings = {"region": spec.region, "endpoint": spec.endpoint}
+    return {key: value for key, value in settings.items() if value is not None}, spec.secret
 
 
 def _inside(prefix: str | None) -> str:

@@ -1,0 +1,1 @@
+"""The OKE cluster that pools and servers live in."""
