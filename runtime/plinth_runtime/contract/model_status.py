@@ -5,7 +5,7 @@ Each node's agent owns its own entry and nothing else; what the whole says is de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -42,6 +42,8 @@ class NodePhase(StrEnum):
     UPDATE_FAILED = "UpdateFailed"
     FAILED = "Failed"
 
+
+_PHASES = {phase.value: phase for phase in NodePhase}
 
 SERVING = frozenset({NodePhase.READY, NodePhase.UPDATING, NodePhase.UPDATE_FAILED})
 """Phases in which the node has content to serve, though maybe not the newest."""
@@ -121,16 +123,22 @@ def derive_state(phases: Iterable[NodePhase]) -> ModelState:
     return next((state for row, state in _PRECEDENCE if present & row), ModelState.CREATING)
 
 
+def read_entry(status: Mapping[str, Any] | None, node: str) -> NodeEntry | None:
+    """Read one node's entry; None when there is none, or none that can be read."""
+    for row in (status or {}).get("nodes") or ():
+        if isinstance(row, dict) and row.get("name") == node:
+            try:
+                return NodeEntry.model_validate(row)
+            except ValueError:
+                return None
+    return None
+
+
 def read_entries(status: Mapping[str, Any] | None) -> tuple[NodeEntry, ...]:
-    """Read the entries of a status; what is not one of ours is passed over."""
-    rows = (status or {}).get("nodes") or ()
-    entries = []
-    for row in rows if isinstance(rows, list) else ():
-        try:
-            entries.append(NodeEntry.model_validate(row))
-        except ValueError:
-            continue
-    return tuple(entries)
+    """Read all entries of a status; what is not one of ours is passed over."""
+    names = (row["name"] for row in (status or {}).get("nodes") or () if isinstance(row, dict) and "name" in row)
+    found = (read_entry(status, name) for name in names)
+    return tuple(entry for entry in found if entry is not None)
 
 
 def entry_status(entry: NodeEntry | None) -> dict[str, Any]:
@@ -147,12 +155,9 @@ def entry_status(entry: NodeEntry | None) -> dict[str, Any]:
 
 def derived_status(generation: int, declared: str, status: Mapping[str, Any] | None, now: str) -> dict[str, Any]:
     """Give `state` and `conditions` as they must be. Equal input, `now` apart, gives what is there already."""
-    entries = read_entries(status)
-    state = derive_state(entry.phase for entry in entries)
-    wanted = (
-        ("Ready", *_READY_REASONS[state]),
-        ("UpToDate", *_up_to_date(entries, declared)),
-    )
+    rows = tuple(_rows(status))
+    state = derive_state(phase for phase, _ in rows)
+    wanted = (("Ready", *_READY_REASONS[state]), ("UpToDate", *_up_to_date(rows, declared)))
     before = {row.get("type"): row for row in (status or {}).get("conditions") or () if isinstance(row, dict)}
     conditions = [_condition(row, generation, before.get(row[0]), now) for row in wanted]
     return {"state": state.value, "conditions": conditions}
@@ -165,15 +170,23 @@ def is_derived(status: Mapping[str, Any] | None, derived: Mapping[str, Any]) -> 
     return there.get("state") == derived["state"] and all(rows.get(row["type"]) == row for row in derived["conditions"])
 
 
-def _up_to_date(entries: Sequence[NodeEntry], declared: str) -> tuple[str, str, str]:
+def _rows(status: Mapping[str, Any] | None) -> Iterator[tuple[NodePhase, str]]:
+    """Give phase and wish of every entry. A thousand of them are looked at with every change: nothing is validated."""
+    for row in (status or {}).get("nodes") or ():
+        phase = _PHASES.get(row.get("phase"))
+        if phase is not None:
+            yield phase, row.get("declared", "")
+
+
+def _up_to_date(rows: Sequence[tuple[NodePhase, str]], declared: str) -> tuple[str, str, str]:
     """Say whether the nodes that serve have what is declared now. No numbers: they would change with every node."""
-    serving = [entry for entry in entries if entry.serves]
+    serving = [row for row in rows if row[0] in SERVING]
     if not serving:
         return "Unknown", "NoContent", "no node has any content"
-    old = [entry for entry in serving if entry.declared != declared or entry.phase is not NodePhase.READY]
+    old = [phase for phase, wish in serving if wish != declared or phase is not NodePhase.READY]
     if not old:
         return "True", "ContentIsDeclared", "every node that has content has what is declared"
-    if any(entry.phase is NodePhase.UPDATE_FAILED for entry in old):
+    if NodePhase.UPDATE_FAILED in old:
         return "False", "UpdateFailed", "a node could not get what is declared and serves older content"
     return "False", "Updating", "a node still serves older content"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plinth_runtime.contract.model_names import ModelKey, ModelKind
-from plinth_runtime.contract.model_status import NodeEntry, derived_status, entry_status, is_derived, read_entries
+from plinth_runtime.contract.model_status import NodeEntry, derived_status, entry_status, is_derived, read_entry
 from plinth_runtime.node.declaration import Declaration, read_declaration
 from plinth_runtime.node.filling import FillView, view_of
 
@@ -42,7 +42,7 @@ def read_seen(kind: ModelKind, document: Mapping[str, Any], place: Place) -> See
     """Reduce an object of the API."""
     declaration = read_declaration(kind, document, place.root)
     status = document.get("status") or {}
-    entry = next((row for row in read_entries(status) if row.name == place.node), None)
+    entry = read_entry(status, place.node)
     derived = derived_status(declaration.generation, declaration.digest, status, "")
     return Seen(
         declaration=declaration,
