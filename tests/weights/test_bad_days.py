@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,37 +25,66 @@ from plinth_runtime.weights.sources.opening import open_store
 
 pytestmark = pytest.mark.processes
 
-SURVIVED = {
-    "behaviour 4: a body that ends early": [Fault("short", SHARD, times=3, at=1000)],
-    "behaviour 4: a body that is reset": [Fault("reset", SHARD, times=3, at=70000)],
-    "behaviour 5: 200 for a range": [Fault("whole", SHARD, times=2)],
-    "behaviour 5: a range beside the wanted one": [Fault("shifted", SHARD, times=2)],
-    "behaviour 7: a flipped bit": [Fault("flip", SHARD, at=PART + 5)],
-    "behaviour 17: a burst of 429": [Fault("status", code=429, times=12)],
-    "behaviour 17: a burst of 503 with Retry-After": [Fault("status", code=503, times=6, retry_after="1")],
-    "behaviour 17: a stream that stands still": [Fault("stall", SHARD, at=5000)],
-    "a few 500s": [Fault("status", code=500, times=4)],
-    "everything at once": [
-        Fault("short", times=2, at=10),
-        Fault("reset", SHARD, times=2, at=100),
-        Fault("status", code=503, times=3),
-        Fault("flip", SHARD, at=9),
-        Fault("whole", SHARD),
-    ],
-}
 
-
-@pytest.mark.parametrize("fault", SURVIVED)
-def test_survived(origin, get, weights, fault):
-    """The model arrives whole and verified although its server stumbles."""
-    origin.faults = SURVIVED[fault]
+def survive(origin, get, weights, *faults):
+    """Fetch from a server that stumbles: the model arrives whole and verified, and every fault came."""
+    origin.faults = list(faults)
     result = get(origin.address)
     assert contents(result.folder) == contents(weights)
     assert result.state == "verified"
     assert all(row.times == 0 for row in origin.faults)
+    return result
 
 
-def test_behaviour_7_a_flipped_bit_costs_one_part(origin, get):
+@pytest.mark.parametrize("kind", ["short", "reset"])
+@pytest.mark.parametrize("at", [0, 1, 1000, 70000])
+def test_behaviour_04_a_body_that_ends_early(origin, get, weights, kind, at):
+    """A body that ends, by FIN or by RST, is asked for again: there is never a hole."""
+    survive(origin, get, weights, Fault(kind, SHARD, times=3, at=at))
+
+
+@pytest.mark.parametrize("kind", ["whole", "shifted"])
+def test_behaviour_05_wrong_answers_are_asked_again(origin, get, weights, kind):
+    """200 for a range, or another range, twice: nothing of it lands, and the third answer is taken."""
+    survive(origin, get, weights, Fault(kind, SHARD, times=2))
+
+
+BURSTS = {
+    "429": Fault("status", code=429, times=12),
+    "503 with Retry-After": Fault("status", code=503, times=6, retry_after="1"),
+    "503 without": Fault("status", code=503, times=6),
+}
+
+
+@pytest.mark.parametrize("burst", BURSTS)
+def test_behaviour_17_bursts_are_outlived(origin, get, weights, burst):
+    """A store that complains is given time, and then gives everything."""
+    assert survive(origin, get, weights, replace(BURSTS[burst])).counters.throttled
+
+
+def test_behaviour_17_a_silent_stream_is_cut(origin, get, weights):
+    """A stream that gives nothing is cut within its deadline and asked anew, while the others go on."""
+    began = time.monotonic()
+    survive(origin, get, weights, Fault("stall", SHARD, at=5000))
+    assert time.monotonic() - began < 20  # the server would stay silent for a minute
+
+
+def test_survived_everything_at_once(origin, get, weights):
+    """Whatever comes together is survived too."""
+    survive(
+        origin,
+        get,
+        weights,
+        Fault("short", times=2, at=10),
+        Fault("reset", SHARD, times=2, at=100),
+        Fault("status", code=503, times=3),
+        Fault("status", code=500, times=4),
+        Fault("flip", SHARD, at=9),
+        Fault("whole", SHARD),
+    )
+
+
+def test_behaviour_07_a_flipped_bit_costs_one_part(origin, get):
     """One damaged part is fetched once more, and nothing else."""
     origin.faults = [Fault("flip", SHARD, at=PART + 5)]
     result = get(origin.address)
@@ -62,7 +92,7 @@ def test_behaviour_7_a_flipped_bit_costs_one_part(origin, get):
     assert len(origin.bodies(SHARD)) == 5
 
 
-def test_behaviour_7_a_flipped_bit_that_stays(origin, get, published):
+def test_behaviour_07_a_flipped_bit_that_stays(origin, get, published):
     """A part that is always damaged ends the fetch, with file, part, offset, and both checksums."""
     flip(published / SHARD, 2 * PART + 9)
     words = rf"{SHARD}, part 2, offset {2 * PART} .*: expected CRC32C [0-9a-f]{{8}}, found [0-9a-f]{{8}}, 3 times"
@@ -73,7 +103,7 @@ def test_behaviour_7_a_flipped_bit_that_stays(origin, get, published):
 
 
 @pytest.mark.parametrize("kind", ["whole", "shifted"])
-def test_behaviour_5_wrong_answers_are_refused(origin, get, tmp_path, kind):
+def test_behaviour_05_wrong_answers_are_refused(origin, get, tmp_path, kind):
     """An origin that always answers another range is refused soon, and not a byte of it lands."""
     origin.faults = [Fault(kind, SHARD, times=FOREVER)]
     with pytest.raises(SourceRefusedError, match=r"to a range request|the store sent 'bytes"):
@@ -81,7 +111,7 @@ def test_behaviour_5_wrong_answers_are_refused(origin, get, tmp_path, kind):
     assert not (tmp_path / "out" / SHARD).exists()
 
 
-def test_behaviour_6_an_object_that_is_overwritten(bare_origin, get, weights):
+def test_behaviour_06_an_object_that_is_overwritten(bare_origin, get, weights):
     """An object overwritten while it is fetched starts anew: the result is one version, never a mixture."""
     (weights / "data.txt").write_bytes(noise(17 << 20, 7))
     bare_origin.faults = [Fault("overwrite", "data.txt", after=1)]
@@ -90,7 +120,7 @@ def test_behaviour_6_an_object_that_is_overwritten(bare_origin, get, weights):
     assert any(row.status == 412 for row in bare_origin.requests)
 
 
-def test_behaviour_6_an_object_that_never_stands_still(bare_origin, get, weights):
+def test_behaviour_06_an_object_that_never_stands_still(bare_origin, get, weights):
     """An object that changes again and again ends the fetch with both versions named."""
     (weights / "data.txt").write_bytes(noise(17 << 20, 7))
     bare_origin.faults = [Fault("overwrite", "data.txt", times=FOREVER, after=1)]

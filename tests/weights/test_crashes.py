@@ -5,6 +5,7 @@ import json
 import os
 import random
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -94,7 +95,7 @@ def large(tmp_path):
 
 
 @pytest.mark.processes
-def test_behaviour_3_killed_at_half(large, tmp_path):
+def test_behaviour_03_killed_at_half(large, tmp_path):
     """After kill -9 at half, the rerun fetches again at most the parts under way and one batch."""
     server, size = large
     process = subprocess.Popen(command(server.address, tmp_path / "out"), stdout=subprocess.DEVNULL)
@@ -232,6 +233,19 @@ def test_behaviour_12_the_disk_fills_up(origin, get, weights, tmp_path):
     assert contents(get(origin.address).folder) == contents(weights)
 
 
+def reserve_nothing(descriptor, size):
+    """What a file system does that cannot reserve room: the file has its size and no blocks."""
+    os.ftruncate(descriptor, size)
+
+
+@pytest.fixture(params=["when room is reserved", "in the middle of a write"])
+def _full(request, monkeypatch):
+    """The moment at which a file system turns out to be full."""
+    if "write" in request.param:
+        monkeypatch.setattr("plinth_runtime.weights.disk._reserve", reserve_nothing)
+
+
+@pytest.mark.usefixtures("_full")
 def test_behaviour_12_a_small_disk(origin, get, weights, tmp_path, monkeypatch):
     """A full file system, although its free bytes promised more, is a sentence; when room returns the fetch goes on."""
     disk = tmp_path / "out"
@@ -264,6 +278,34 @@ def test_a_folder_that_cannot_be_written(origin, get, tmp_path):
     finally:
         subprocess.run(["umount", str(disk)], check=True)
     assert not origin.bodies(SHARD)
+
+
+READ_ONLY = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$1"
+mount -o remount,bind,ro / || mount -o remount,ro /
+if touch /tmp/plinth-test 2>/dev/null; then exit 77; fi
+shift
+exec "$@"
+"""
+
+
+@pytest.mark.processes
+def test_a_root_that_is_read_only(origin, tmp_path, weights):
+    """With nothing but the model's own folder to write to, no home and no temporary folder, a fetch works."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    script = ["unshare", "-m", "sh", "-c", READ_ONLY, "sh", str(folder)]
+    verify = f"{shlex.join(command(origin.address, folder))} && cat {folder}/.plinth/READY"
+    done = subprocess.run(
+        [*script, "sh", "-c", verify], capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS,
+        env={**os.environ, "HOME": "/nonexistent", "TMPDIR": "/nonexistent"},
+    )  # fmt: skip
+    if done.returncode == 77 or "not permitted" in done.stderr:  # noqa: PLR2004 the script's own word
+        pytest.skip("may not mount here")
+    assert done.returncode == 0, done.stderr
+    assert '"state": "verified"' in done.stdout
 
 
 @pytest.mark.exhaustive

@@ -29,7 +29,7 @@ class Endless:
 
 
 @pytest.mark.parametrize("size", [1 << 20, 24 << 20, 100 << 20])
-def test_behaviour_3_a_slow_disk_holds_up_the_streams(tmp_path, monkeypatch, size):
+def test_behaviour_03_a_slow_disk_holds_up_the_streams(tmp_path, monkeypatch, size):
     """While nothing becomes durable, no more than a batch and one part is taken; afterwards everything is."""
     durable, taken, told = threading.Event(), threading.Semaphore(0), []
     monkeypatch.setattr(finisher, "sync_files", lambda _: durable.wait(WAIT_SECONDS))

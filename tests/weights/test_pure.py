@@ -16,7 +16,7 @@ from plinth_runtime.weights.window import StreamState, Window, adapt, first_wind
 
 
 @given(st.binary(max_size=3000), st.lists(st.integers(1, 400), max_size=12), st.randoms(use_true_random=False))
-def test_behaviour_8_parts_combine_to_the_whole(data, sizes, chance):
+def test_behaviour_08_parts_combine_to_the_whole(data, sizes, chance):
     """CRC32C of parts of any sizes, computed in any order, combine to that of the whole."""
     pieces, rest = [], data
     for size in sizes:

@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from fakes.connect_proxy import ConnectProxy
 from fakes.object_server import Fault, ObjectServer
 from weights.making import PART, SHARD, contents
 
@@ -24,7 +25,8 @@ def certificate(tmp_path_factory):
     now = datetime.now(UTC)
     end = now + timedelta(days=1)
     built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, end)
-    built = built.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+    names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("models.example")]
+    built = built.add_extension(x509.SubjectAlternativeName(names), critical=False)
     pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     path = tmp_path_factory.mktemp("tls") / "tls.pem"
     text = key.private_bytes(pem, form, serialization.NoEncryption())
@@ -54,3 +56,27 @@ def test_a_certificate_that_nobody_trusts(secure, get):
     with pytest.raises(SourceRefusedError, match="its certificate is not trusted: self-signed certificate"):
         get(f"{secure.address}/published")
     assert not secure.requests
+
+
+@pytest.fixture
+def trusted(certificate, monkeypatch):
+    """The certificate is trusted."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize(("name", "who"), [("https_proxy", ""), ("HTTPS_PROXY", "user:p%40ss@")])
+def test_through_a_proxy_of_the_environment(secure, get, monkeypatch, name, who):
+    """Other hosts are reached through the environment's proxy, which sees names only; NO_PROXY is respected."""
+    port = int(secure.address.rpartition(":")[2])
+    with ConnectProxy("127.0.0.1", port) as proxy:
+        monkeypatch.setenv(name, proxy.address.replace("//", f"//{who}"))
+        assert get("https://models.example/published").state == "verified"
+        assert set(proxy.asked) == {("CONNECT", "models.example:443")}
+        assert ("Proxy-Authorization: Basic dXNlcjpwQHNz" in proxy.headers) == bool(who)
+        monkeypatch.setenv("no_proxy", "models.example")
+        monkeypatch.setattr("plinth_runtime.weights.offer.ASK_PAUSE_SECONDS", 0.01)
+        before = len(proxy.asked)
+        with pytest.raises(SourceRefusedError):
+            get("https://models.example/other")
+        assert len(proxy.asked) == before

@@ -1,6 +1,8 @@
 """oci://: listing, ranges under one signature, checksums, refusals, publishing, against a stand-in."""
 
 import os
+import time
+from types import SimpleNamespace
 
 import google_crc32c
 import pytest
@@ -112,7 +114,7 @@ def test_a_manifest_spares_questions(storage):
     assert len(storage.asked("HEAD")) == 1
 
 
-def test_18_one_signature_serves_an_object_and_is_renewed(storage, stream):
+def test_behaviour_18_one_signature_serves_an_object_and_is_renewed(storage, stream):
     """All ranges of an object carry one signature until it is 240 s old; then there is another."""
     now, made = [1000.0], []
     account = OciAccount({"PLINTH_OCI_ENDPOINT": storage.address, "OCI_CONFIG_FILE": os.environ["OCI_CONFIG_FILE"]})
@@ -127,7 +129,7 @@ def test_18_one_signature_serves_an_object_and_is_renewed(storage, stream):
     assert len(made) == 2
 
 
-def test_18_a_signature_that_ended_is_made_anew(storage, stream):
+def test_behaviour_18_a_signature_that_ended_is_made_anew(storage, stream):
     """A signature that is refused in the middle costs one more request, not the part."""
     source = open_source(ADDRESS)
     target = rows_of(source)["model-1.safetensors"]
@@ -167,6 +169,15 @@ def test_refusals_when_listing(storage, break_it, kind, words):
     assert fault.type is kind
     assert not {"Signature", "PRIVATE", FINGERPRINT} & set(str(fault.value).split())
     assert len(storage.log) <= 2
+
+
+def test_a_clock_that_is_wrong(storage, monkeypatch):
+    """A machine whose clock is ten minutes off is refused at once, and told to look at its clock."""
+    now = time.time()
+    monkeypatch.setattr("fakes.oci_object_storage.time", SimpleNamespace(time=lambda: now + 600))
+    with pytest.raises(RefusedError, match=r"answered 401 .*this machine's clock is right"):
+        open_source(ADDRESS).list_objects()
+    assert len(storage.log) == 1
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, RefusedError), (403, RefusedError), (404, NotFoundError)])

@@ -105,7 +105,7 @@ def test_an_unknown_way_is_refused():
 
 
 @pytest.mark.parametrize("passphrase", [None, PASSPHRASE])
-def test_18_a_configuration_file_signs(storage, write_config, passphrase):
+def test_behaviour_18_a_configuration_file_signs(storage, write_config, passphrase):
     """A person's key signs, with a passphrase too."""
     encryption = serialization.BestAvailableEncryption(PASSPHRASE.encode())
     locked = private_key().private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
@@ -114,7 +114,7 @@ def test_18_a_configuration_file_signs(storage, write_config, passphrase):
     assert names(folder(storage, {"OCI_CONFIG_FILE": path})) == ["model.safetensors"]
 
 
-def test_18_a_session_signs(storage, write_config, tmp_path):
+def test_behaviour_18_a_session_signs(storage, write_config, tmp_path):
     """A session's token beside its key signs."""
     (tmp_path / "token").write_text("the-token\n")
     path = write_config(key_pem(), security_token_file=tmp_path / "token")
@@ -122,7 +122,7 @@ def test_18_a_session_signs(storage, write_config, tmp_path):
     assert names(folder(storage, {"OCI_CONFIG_FILE": path})) == ["model.safetensors"]
 
 
-def test_18_a_resource_principal_signs(storage, monkeypatch, tmp_path):
+def test_behaviour_18_a_resource_principal_signs(storage, monkeypatch, tmp_path):
     """A token that lies in a file signs; when the file is replaced before the token ends, so is the signer's."""
 
     def token(number, seconds):
@@ -145,7 +145,7 @@ def test_18_a_resource_principal_signs(storage, monkeypatch, tmp_path):
     assert names(source) == ["model.safetensors"]
 
 
-def test_18_a_workload_signs_and_its_token_is_renewed(storage, pod, stream):
+def test_behaviour_18_a_workload_signs_and_its_token_is_renewed(storage, pod, stream):
     """A pod's key and account become a token; when it ends in the middle of an object, no part fails."""
     pod.seconds = -10
     source = folder(storage, pod.environment)
@@ -160,7 +160,7 @@ def test_18_a_workload_signs_and_its_token_is_renewed(storage, pod, stream):
     assert f"ST${pod.issued[-2]}" in storage.forgotten
 
 
-def test_18_an_instance_signs(storage, instance):
+def test_behaviour_18_an_instance_signs(storage, instance):
     """An instance's certificate becomes a token; its region is known."""
     source = folder(storage, {"OCI_CLI_AUTH": "instance_principal"})
     assert names(source) == ["model.safetensors"]

@@ -193,6 +193,14 @@ def test_refusals_when_listing(store, monkeypatch, environment, refusal, words):
     assert len(store.log) <= 2
 
 
+def test_a_clock_that_is_wrong(store):
+    """A machine whose clock is off is refused at once, and told to look at its clock."""
+    store.fail(403, times=9, body=b"<Error><Code>RequestTimeTooSkewed</Code></Error>")
+    with pytest.raises(RefusedError, match=r"answered 403 \(RequestTimeTooSkewed\).* this clock"):
+        open_source(ADDRESS).list_objects()
+    assert len(store.log) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(401, RefusedError), (403, RefusedError), (404, NotFoundError), (429, TransientError), (503, TransientError)],

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 import pytest
 from fakes.certificates import key_pem, private_key
 from fakes.hub import COMMIT, FakeHub, FakeStorage
+from fakes.object_server import ObjectServer
 from fakes.oci_object_storage import FakeObjectStorage
 from fakes.s3 import FakeS3
 from weights.making import PART, contents
@@ -12,6 +13,7 @@ from weights.making import PART, contents
 from plinth_runtime.contract.manifest import WeightManifest
 from plinth_runtime.errors import CorruptWeightsError
 from plinth_runtime.weights.publish import PublishOptions, publish
+from plinth_runtime.weights.sources.local import LocalSession
 from plinth_runtime.weights.sources.opening import open_store
 from plinth_runtime.weights.sources.s3_account import S3Account
 
@@ -102,7 +104,66 @@ class Hub(Oci):
         return len(self.server.asked("GET"))
 
 
-@pytest.fixture(params=[Oci, S3, Hub])
+class Web(Oci):
+    """A web server."""
+
+    def __init__(self, stack, monkeypatch, folder):
+        self.stack = stack
+
+    def put(self, weights, published):
+        """Serve the folder."""
+        self.server = self.stack.enter_context(ObjectServer(published))
+        self.address = self.server.address
+
+    def bodies(self):
+        """How often weights were asked for."""
+        return len(self.server.bodies("safetensors"))
+
+
+class Folder(Oci):
+    """A folder of this machine, named as a file. It keeps no log: how often a part of it was opened is counted."""
+
+    scheme = "file"
+
+    def __init__(self, stack, monkeypatch, folder):
+        self.opened = []
+        read = LocalSession.open_range
+
+        def note(session, target, start, length):
+            self.opened.append(target.name)
+            return read(session, target, start, length)
+
+        monkeypatch.setattr(LocalSession, "open_range", note)
+        monkeypatch.setenv("PLINTH_CLAIMS_DIR", str(folder / "claims"))
+
+    def put(self, weights, published):
+        """Say where it lies."""
+        self.address = f"{self.scheme}://{published}"
+
+    def bodies(self):
+        """How often weights were read."""
+        return len([name for name in self.opened if name.endswith(".safetensors")])
+
+
+class Local(Folder):
+    """The same by our own scheme."""
+
+    scheme = "local"
+
+
+class Claim(Folder):
+    """A persistent volume claim where claims are mounted."""
+
+    scheme = "pvc"
+
+    def put(self, weights, published):
+        """Mount it."""
+        (published.parent / "claims").mkdir()
+        (published.parent / "claims" / "models").symlink_to(published.parent)
+        self.address = f"pvc://models/{published.name}"
+
+
+@pytest.fixture(params=[Oci, S3, Hub, Web, Folder, Local, Claim])
 def origin_of_weights(request, monkeypatch, tmp_path, weights, published):
     """A store of each kind that holds the published model."""
     with ExitStack() as stack:
@@ -111,7 +172,7 @@ def origin_of_weights(request, monkeypatch, tmp_path, weights, published):
         yield origin
 
 
-def test_20_same_bytes_from_every_store(origin_of_weights, get, weights, published):
+def test_behaviour_20_same_bytes_from_every_store(origin_of_weights, get, weights, published):
     """The model arrives verified with the same bytes and the same manifest; the next fetch asks for no weights."""
     result = get(origin_of_weights.address)
     assert contents(result.folder) == contents(weights)

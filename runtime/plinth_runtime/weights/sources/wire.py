@@ -6,6 +6,7 @@ Standard library only: the bytes go from the socket into the caller's buffer.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import os
@@ -14,7 +15,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from plinth_runtime.weights.sources import RefusedError, TransientError
@@ -241,8 +242,8 @@ def _connection(parts: SplitResult, settings: WireSettings) -> http.client.HTTPC
     proxy = _proxy(host)
     if proxy is None:
         return make(host, port)
-    through = make(proxy.hostname or "", proxy.port)
-    through.set_tunnel(host, port)
+    through = make(proxy.hostname or "", proxy.port or http.client.HTTP_PORT)
+    through.set_tunnel(host, port, _proxy_headers(proxy))
     return through
 
 
@@ -252,6 +253,14 @@ def _proxy(host: str) -> SplitResult | None:
     if not address or is_loopback(host) or proxy_bypass(host):
         return None
     return urlsplit(address if "://" in address else f"http://{address}")
+
+
+def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
+    """Say who asks the proxy, if its address says so."""
+    if proxy.username is None:
+        return {}
+    who = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(who.encode()).decode()}"}
 
 
 def _target(parts: SplitResult) -> str:
