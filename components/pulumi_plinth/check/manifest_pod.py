@@ -23,6 +23,7 @@ from pulumi_plinth.check.place_pod import (
 
 DEFAULT_GRACE_SECONDS = 30.0
 SHELLS = ("sh", "bash", "ash", "dash")
+RUNTIME = "plinth-runtime"
 SHELL_TEXT = 2
 """Place of the text in `sh -c TEXT`."""
 
@@ -59,8 +60,13 @@ def command(container: Document) -> tuple[str, ...]:
 
 
 def engine_command(container: Document) -> tuple[str, ...] | str:
-    """Return the words that start the engine; of a shell's text the last command that does, as text."""
+    """Return the words that start the engine; of a shell's text the last command that does, as text.
+
+    Our own runtime has a launch file instead, which the planner has judged.
+    """
     words = command(container)
+    if words and words[0].rpartition("/")[2] == RUNTIME:
+        return ()
     if len(words) <= SHELL_TEXT or words[0].rpartition("/")[2] not in SHELLS or not words[1].startswith("-"):
         return words
     parts = re.split(r"&&|\|\||;|\n", words[SHELL_TEXT].replace("\\\n", " "))

@@ -17,7 +17,8 @@ class Client:
 
     `variables` maps a variable to the Secret's entry with its value. `files` are entries that it reads from disk, and
     `points` the variables that say where. `settings` maps a parameter of the model to the variable it becomes.
-    `identity`: without a Secret it can use the pod's service account.
+    `identity`: without a Secret it can use the pod's service account. `ports` are those of services that give such
+    identities out, beside the store's own.
     """
 
     variables: Mapping[str, str]
@@ -25,6 +26,7 @@ class Client:
     points: Mapping[str, str] | None = None
     settings: Mapping[str, str] | None = None
     identity: bool = False
+    ports: tuple[int, ...] = ()
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -32,12 +34,16 @@ class Client:
         return (*self.variables.values(), *self.files)
 
 
+WORKLOAD_IDENTITY_PORT = 12250
+"""Where OKE exchanges the token of a service account for one of OCI."""
+
 _OCI = Client(
     {},
     files=("config", "key.pem"),
     points={"OCI_CONFIG_FILE": f"{STORE}/config"},
     settings={"region": "OCI_REGION", "auth": "OCI_CLI_AUTH"},
     identity=True,
+    ports=(WORKLOAD_IDENTITY_PORT,),
 )
 
 CLIENTS: Mapping[str, Client] = {

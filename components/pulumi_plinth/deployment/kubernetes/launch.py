@@ -15,6 +15,7 @@ from plinth_runtime.contract.launch import (
     LaunchLifecycle,
     LaunchManagement,
     LaunchModel,
+    launch_kind,
 )
 from pulumi_plinth import naming
 from pulumi_plinth.deployment.kubernetes.case import Demand, ServerCase
@@ -70,7 +71,7 @@ def launch_of(case: ServerCase, demand: Demand, weights: WeightsPlan, workload: 
 def _model(case: ServerCase, demand: Demand, weights: WeightsPlan) -> LaunchModel:
     return LaunchModel(
         served_name=served_name(case.spec.model, case.declared),
-        kind=demand.card.kind,
+        kind=launch_kind(demand.card.kind),
         folder=weights.folder,
         max_model_len=demand.max_model_len,
         dtype=case.spec.dtype,

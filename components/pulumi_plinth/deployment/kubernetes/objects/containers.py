@@ -13,6 +13,9 @@ from pulumi_plinth.deployment.kubernetes.timing import STARTUP_PERIOD
 from pulumi_plinth.deployment.kubernetes.weights import Fetch
 
 FETCH_CPU, FETCH_MEMORY = "1", 512 << 20
+WORKING_BYTES = 2 << 30
+"""Reserved for caches and scratch, which most models fill by some hundred MB."""
+
 FETCH_LIMIT = 2 << 30
 """A fetch has some streams of 1 MiB each, and clients of clouds; what it writes counts as the page cache's."""
 
@@ -80,7 +83,7 @@ def _resources(plan: ServerPlan) -> Manifest:
     demand, placement = plan.demand, plan.placement
     gpus = {demand.gpu_resource: str(demand.gpus)} if demand.gpus else {}
     memory = quantity(placement.memory)
-    disk = {"ephemeral-storage": quantity(plan.weights.disk_bytes)} if plan.weights.disk_bytes else {}
+    disk = {"ephemeral-storage": quantity(plan.weights.disk_bytes + WORKING_BYTES)}
     return {
         "limits": {"memory": memory, **gpus},
         "requests": {"cpu": placement.cpu, "memory": memory, **disk, **gpus},

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
+from pulumi_plinth.deployment.kubernetes.credentials import CLIENTS
 from pulumi_plinth.deployment.kubernetes.objects.common import API, MANAGEMENT, Manifest, head, matching
+from pulumi_plinth.deployment.kubernetes.objects.volumes import needs_identity
 from pulumi_plinth.deployment.kubernetes.plan import ServerPlan
+from pulumi_plinth.deployment.kubernetes.weights import Fetch
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 """Set by every API server on every namespace."""
 
+PORT = re.compile(r"^https?://[^/]+?:(\d{1,5})(?=/|$)")
+"""The port that an address names."""
+
 STORE_PORT = 443
+METADATA = "169.254.169.254/32"
+"""Where clouds tell an instance who it is."""
 
 
 def network_policy(plan: ServerPlan) -> Manifest:
@@ -43,10 +52,19 @@ def _ingress(plan: ServerPlan) -> Iterator[Manifest]:
 def _egress(plan: ServerPlan) -> Iterator[Manifest]:
     if plan.workload.grouped or plan.weights.fetches:
         yield {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
-    if plan.weights.fetches:
-        yield {"ports": [{"port": STORE_PORT, "protocol": "TCP"}]}
+    for fetch in plan.weights.fetches:
+        yield {"ports": [{"port": port, "protocol": "TCP"} for port in _store_ports(fetch)]}
+        if needs_identity(fetch):
+            yield {"to": [{"ipBlock": {"cidr": METADATA}}], "ports": [{"port": 80, "protocol": "TCP"}]}
     if plan.workload.grouped:
         yield {"to": [{"podSelector": matching(plan)}]}
+
+
+def _store_ports(fetch: Fetch) -> tuple[int, ...]:
+    """Return the ports of a store: 443, those that addresses name, and those of its identities."""
+    named = [int(port) for text in (str(fetch.uri), *dict(fetch.settings).values()) for port in PORT.findall(text)]
+    identity = CLIENTS[fetch.uri.scheme].ports if needs_identity(fetch) else ()
+    return tuple(dict.fromkeys((STORE_PORT, *named, *identity)))
 
 
 def _namespaces(names: Iterable[str]) -> Iterator[Manifest]:

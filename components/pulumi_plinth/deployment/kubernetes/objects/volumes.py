@@ -30,6 +30,9 @@ READ_BY_GROUP = 0o440
 RUN_BYTES = 256 << 20
 """Lock, status and sockets are small; the engine's log goes to standard output."""
 
+CACHE_BYTES, SCRATCH_BYTES = 8 << 30, 2 << 30
+"""Compiled kernels of one model, and what libraries keep for a moment; a pod that writes more is evicted."""
+
 
 def volumes(plan: ServerPlan) -> Iterator[Manifest]:
     """Yield them, the changing ones last."""
@@ -38,8 +41,8 @@ def volumes(plan: ServerPlan) -> Iterator[Manifest]:
         keys = {"secretName": plan.keys_secret, "items": [{"key": KEYS_ENTRY, "path": KEYS_ENTRY}]}
         yield {"name": "keys", "secret": {**keys, "defaultMode": READ_BY_GROUP}}
     yield {"name": "run", "emptyDir": {"sizeLimit": quantity(RUN_BYTES)}}
-    yield {"name": "cache", "emptyDir": {}}
-    yield {"name": "scratch", "emptyDir": {}}
+    yield {"name": "cache", "emptyDir": {"sizeLimit": quantity(CACHE_BYTES)}}
+    yield {"name": "scratch", "emptyDir": {"sizeLimit": quantity(SCRATCH_BYTES)}}
     yield {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": quantity(plan.demand.shared_bytes)}}
     yield from _weights(plan)
     for number, fetch in enumerate(plan.weights.fetches):
