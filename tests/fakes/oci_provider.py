@@ -1,7 +1,8 @@
 """A stand-in for `pulumi-resource-oci`: `oci_provider.py FOLDER ENGINE`. Its cloud is the file cloud.json there.
 
-The cloud outlives the process. It accepts what pulumi_oci's own argument types accept and replaces where their documentation does not say Updatable.
-What it shall do wrong stands in the cloud too (see `Cloud`), so that a test can change it between two runs.
+The cloud outlives the process. It accepts what pulumi_oci's own argument types accept, and replaces where their
+documentation does not say Updatable. What it shall do wrong stands in the cloud too (see `Cloud`), so that a test can
+change it between two runs.
 """
 # ruff: noqa: D102 - the protocol names and explains its methods
 
