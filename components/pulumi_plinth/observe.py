@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import socket
 from contextlib import suppress
@@ -14,11 +15,13 @@ from pathlib import Path
 import psutil
 from pydantic import ValidationError
 
+from plinth_runtime.contract.adapter import CONFIG_NAME, MOST_CONFIG_BYTES, WEIGHTS_NAME, highest_rank
 from plinth_runtime.contract.card import CardError, read_card
 from plinth_runtime.contract.manifest import MANIFEST_NAME, WeightManifest, size_faults
 from plinth_runtime.contract.rundir import RunDir
+from plinth_runtime.contract.uri import StorageUri
 from pulumi_plinth import naming
-from pulumi_plinth.deployment.facts import FetchFacts, HostFacts, ModelFacts
+from pulumi_plinth.deployment.facts import AdapterFacts, FetchFacts, HostFacts, ModelFacts
 from pulumi_plinth.deployment.local import launch_of, own_ports
 from pulumi_plinth.fit.market import Market
 from pulumi_plinth.fit.shapes import load_shapes
@@ -47,6 +50,7 @@ def observe(spec: StackSpec, root: Path, stack: str) -> Facts:
     known = {facts.folder: facts for facts in models.values()}
     finder = Cards(spec, root, cache(lambda folder: known.get(folder) or observe_model(folder)))
     models |= {name: _observe_fetched(spec, name, (root, stack), finder) for name in spec.fetched_models()}
+    models = {name: replace(facts, adapters=_observe_adapters(spec, name, root)) for name, facts in models.items()}
     cards = {name: finder.find(item) for name, item in spec.on("kubernetes").items() if item.model in spec.models}
     market = Market(load_shapes(), load_unit_prices()) if cards or spec.shapes or spec.pools else Market()
     return Facts(root, stack, host, models, templates, cards, market)
@@ -78,6 +82,25 @@ def _observe_fetched(spec: StackSpec, name: str, place: tuple[Path, str], finder
     faults = () if found.fault is None else (found.fault[1],)
     size = found.card.weight_bytes if found.card else 0
     return ModelFacts(cache_folder, found.card, faults, total_bytes=size, fetch=replace(fetch, origin=found.origin))
+
+
+def _observe_adapters(spec: StackSpec, name: str, root: Path) -> tuple[AdapterFacts, ...]:
+    """Look at those adapters of a model that lie on this host."""
+    uris = {adapter.name: StorageUri.parse(adapter.uri) for adapter in spec.models[name].adapters if adapter.uri}
+    local = {adapter: root / dict(uri.parts)["path"] for adapter, uri in uris.items() if uri.scheme == "local"}
+    return tuple(observe_adapter(adapter, folder) for adapter, folder in local.items())
+
+
+def observe_adapter(name: str, folder: Path) -> AdapterFacts:
+    """Read an adapter's folder. Never raises for what is wrong with it."""
+    if not (folder / WEIGHTS_NAME).is_file():
+        return AdapterFacts(name, folder, fault=f"has no {WEIGHTS_NAME} in {folder}")
+    try:
+        text = (folder / CONFIG_NAME).read_bytes()[:MOST_CONFIG_BYTES]
+        rank = highest_rank(json.loads(text))
+    except (OSError, ValueError) as error:
+        return AdapterFacts(name, folder, fault=f"has no {CONFIG_NAME} that can be read: {error}")
+    return AdapterFacts(name, folder, rank, "" if rank else f"names no rank in {folder / CONFIG_NAME}")
 
 
 def _read_templates(spec: StackSpec, root: Path) -> dict[str, str]:

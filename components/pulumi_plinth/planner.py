@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pulumi_plinth import naming
 from pulumi_plinth.cluster.plan import ClusterPlan, cluster_faults, plan_cluster
+from pulumi_plinth.deployment.adapters import adapter_faults
 from pulumi_plinth.deployment.facts import CardFacts, HostFacts, ModelFacts
 from pulumi_plinth.deployment.fetching import room_faults
 from pulumi_plinth.deployment.gpu_case import GpuCase
@@ -123,6 +124,8 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
     faults.extend(room_faults(facts.models, f"{CONFIG_KEY}.models"))
     templates = {name: _chat_template(spec, facts, name, faults) for name in spec.templated_models()}
     cases = [_case(spec, facts, name, templates) for name in sorted(spec.on("local"))]
+    for name in sorted({case.spec.model for case in cases}):
+        faults.extend(adapter_faults(f"{CONFIG_KEY}.models.{name}", spec.models[name], facts.models[name]))
     plans = [plan for case in cases if (plan := plan_deployment(case, faults)) is not None]
     faults.extend(_memory_faults(plans, facts.host))
     market = facts.market.with_declared(spec.shapes, f"{CONFIG_KEY}.shapes", faults)
@@ -206,6 +209,7 @@ def _case(spec: StackSpec, facts: Facts, name: str, templates: Mapping[str, str 
         host=facts.host,
         run_dir=naming.run_dir(facts.root, facts.stack, name),
         chat_template=templates[deployment.model],
+        adapter_folders=tuple(facts.root / folder for folder in deployment.adapter_folders),
     )
 
 

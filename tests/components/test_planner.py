@@ -201,7 +201,10 @@ OTHER = {
     "maxRestarts": 1,
     "stallTimeout": "5s",
     "hangTimeout": "50s",
+    "stepTimeout": "50s",
     "probeInterval": "50s",
+    "adapters": {"count": 3, "rank": 64},
+    "adapterFolders": ["adapters"],
     "engineArgs": ["--seed=1"],
     "environment": {"A": "b"},
 }

@@ -25,6 +25,16 @@ class FetchFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterFacts:
+    """What is known of an adapter's folder on this host: its highest rank, or what is wrong with it."""
+
+    name: str
+    folder: Path
+    rank: int | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What is known of a model's folder, or with `fetch` of the model that will be fetched.
 
@@ -39,6 +49,7 @@ class ModelFacts:
     total_bytes: int = 0
     digests_checked: bool = False
     fetch: FetchFacts | None = None
+    adapters: tuple[AdapterFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from plinth_runtime.contract.launch import (
@@ -13,8 +13,10 @@ from plinth_runtime.contract.launch import (
     LaunchManagement,
     LaunchModel,
     LaunchSource,
+    ModelKind,
 )
 from plinth_runtime.contract.rundir import RunDir
+from pulumi_plinth.deployment.adapters import AdapterPlan
 from pulumi_plinth.deployment.facts import ModelFacts
 from pulumi_plinth.deployment.spec import DeploymentSpec
 
@@ -27,7 +29,9 @@ class Decisions:
     engine_python: Path
     max_model_len: int
     startup_timeout_seconds: float
+    kind: ModelKind = "generate"
     chat_template: str | None = None
+    adapters: AdapterPlan = field(default_factory=AdapterPlan)
 
 
 def launch_config(
@@ -40,18 +44,23 @@ def launch_config(
         deployment=name,
         model=LaunchModel(
             served_name=decided.served_name,
+            kind=decided.kind,
             folder=str(run_dir.model if source else model.folder),
             source=source,
             manifest_digest=model.manifest_digest,
             max_model_len=decided.max_model_len,
             dtype=spec.dtype,
             chat_template=decided.chat_template,
+            adapters=decided.adapters.listed,
+            adapter_folders=decided.adapters.folders,
         ),
         engine=LaunchEngine(
             python=str(decided.engine_python),
             kv_cache_bytes=spec.kv_cache_memory,
             max_num_seqs=spec.max_num_seqs,
             enforce_eager=spec.enforce_eager,
+            max_adapter_rank=decided.adapters.rank,
+            max_active_adapters=decided.adapters.active,
             extra_args=spec.engine_args,
             environment=spec.environment,
         ),
@@ -70,6 +79,7 @@ def launch_config(
             max_restarts=spec.max_restarts,
             stall_seconds=spec.stall_timeout,
             hang_seconds=spec.hang_timeout,
+            step_seconds=spec.step_timeout,
             probe_seconds=spec.probe_interval,
         ),
     )

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plinth_runtime.contract.card import ModelCard
-from plinth_runtime.contract.launch import LaunchConfig
+from plinth_runtime.contract.launch import LaunchConfig, launch_kind
 from plinth_runtime.contract.rundir import RunDir
+from pulumi_plinth.deployment.adapters import plan_adapters
 from pulumi_plinth.deployment.engine_reasons import Served, engine_faults, engine_reasons
 from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
 from pulumi_plinth.deployment.fetching import fetch_reason
@@ -21,6 +22,7 @@ from pulumi_plinth.engines.environments import check_stack
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Layout, Reason
 from pulumi_plinth.fit.memory import HostServing, MemoryPlan, engine_memory
+from pulumi_plinth.model.describe import described
 from pulumi_plinth.model.names import served_name
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.quantities import GIB, human_bytes, human_gib
@@ -44,6 +46,7 @@ class DeploymentCase:
     host: HostFacts
     run_dir: Path
     chat_template: str | None = None
+    adapter_folders: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +105,15 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
     serving = HostServing(length, case.spec.max_num_seqs, case.spec.dtype)
     memory = engine_memory(card, case.spec.kv_cache_memory, serving)
     startup = case.spec.startup_timeout or round(STARTUP_BASE_SECONDS + card.weight_bytes / STARTUP_BYTES_PER_SECOND)
+    adapters = plan_adapters(case.spec, case.model, case.adapter_folders)
     decided = Decisions(
         served_name=served_name(case.spec.model, case.declared),
         engine_python=python or Path("python"),
         max_model_len=length,
         startup_timeout_seconds=startup,
+        kind=launch_kind(described(case.declared, card).serves_as),
         chat_template=case.chat_template,
+        adapters=adapters,
     )
     faults.extend(length_faults(case.path, case.spec, card, memory, decided.max_model_len))
     run_dir = RunDir(case.run_dir)
@@ -119,7 +125,7 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
         launch=launch,
         run_dir=run_dir,
         memory=memory,
-        reasons=(*_reasons(case, card, memory, launch), *engine_reasons(served, checked)),
+        reasons=(*_reasons(case, card, memory, launch), *adapters.reasons(), *engine_reasons(served, checked)),
         disk_bytes=case.model.total_bytes,
         host_bytes=case.host.memory_bytes,
         fetched_from=case.model.fetch.uri if case.model.fetch else "",
@@ -145,7 +151,8 @@ def length_faults(
         whole = max(1, round(spec.kv_cache_memory / GIB))
         problem = f"is {human_gib(spec.kv_cache_memory)}; this engine takes whole GiB"
         yield Fault(f"{deployment}.kvCacheMemory", spec.kv_cache_memory, problem, f"write '{whole}Gi'")
-    if wanted > memory.kv_tokens:
+    keeps = memory.kv_bytes_per_token > 0  # what only embeds or ranks may keep nothing
+    if keeps and wanted > memory.kv_tokens:
         need = -(-wanted * memory.kv_bytes_per_token // GIB)
         problem = (
             f"needs {wanted:,} x {memory.kv_bytes_per_token} B = {human_gib(wanted * memory.kv_bytes_per_token)} of KV "
@@ -163,10 +170,8 @@ def _reasons(case: DeploymentCase, card: ModelCard, memory: MemoryPlan, launch: 
     length = launch.model.max_model_len
     asked, declared = case.spec.max_model_len, case.declared.max_tokens
     source = "as asked" if asked else "the model's maxTokens" if declared else "what the model was made for"
-    fits = memory.kv_tokens // length
-    yield Reason(
-        "context", f"{length:,} tokens, {source}; the cache holds {memory.kv_tokens:,}, so {fits} full-length requests"
-    )
+    room = f"the cache holds {memory.kv_tokens:,}, so {memory.kv_tokens // length} full-length requests"
+    yield Reason("context", f"{length:,} tokens, {source}; {room if memory.kv_bytes_per_token else 'no cache is kept'}")
     if case.chat_template is not None:
         yield Reason("chat template", f"as the model says, {len(case.chat_template)} characters, rendered and checked")
     yield Reason("api", f"{launch.api.host}:{launch.api.port}, {'open to all' if case.spec.open else 'key required'}")

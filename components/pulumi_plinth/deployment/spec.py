@@ -24,13 +24,15 @@ from pulumi_plinth.deployment.pod_spec import (
 )
 from pulumi_plinth.fit.plan import UTILIZATION
 from pulumi_plinth.fit.price import Capacity
-from pulumi_plinth.quantities import GIB, ByteSize, Label, Port, Seconds
+from pulumi_plinth.quantities import GIB, ByteSize, Label, Port, Seconds, Text
 from pulumi_plinth.spec import Spec
 
 OWNED_ARGUMENTS = frozenset(
     {
         "--api-key", "--dtype", "--host", "--max-model-len", "--max-num-seqs", "--middleware", "--model", "--port",
         "--served-model-name", "--shutdown-timeout", "--trust-remote-code", "--load-format", "--enforce-eager",
+        "--runner", "--enable-lora", "--lora-modules", "--max-loras", "--max-lora-rank", "--max-cpu-loras",
+        "--nnodes", "--node-rank", "--master-addr", "--master-port", "--headless",
     }
 )  # fmt: skip
 """Engine arguments that follow from other fields; as `engineArgs` they would contradict the plan."""
@@ -138,7 +140,12 @@ class DeploymentSpec(Spec):
     )
     adapters: AdaptersSpec | None = Field(
         default=None,
-        description="GPUs only: LoRA adapters on the GPU at once. Default: as many as the model declares, of rank 16.",
+        description="Room for LoRA adapters in memory at once. Default: as many as the model declares, of rank 16.",
+    )
+    adapter_folders: tuple[Text, ...] = Field(
+        default=(),
+        description="Folders on this host, from the project's root, of which adapters may be added while the server "
+        "runs. Default: none; then only those that the model declares are served.",
     )
     tokens_per_second: ThroughputSpec | None = Field(
         default=None,
@@ -240,6 +247,12 @@ class DeploymentSpec(Spec):
         gt=0,
         description="Work that stands still for this long: the engine is killed and started again. Default: 60s, so "
         "that a frozen engine is replaced within two minutes and no slow step is mistaken for one.",
+    )
+    step_timeout: Seconds = Field(
+        default=300.0,
+        gt=0,
+        description="One step may compute for this long before the engine counts as hung. Default: 300s, a long prompt "
+        "on a slow processor.",
     )
     probe_interval: Seconds = Field(
         default=5.0,

@@ -10,7 +10,10 @@ from pulumi_plinth.errors import Fault
 if TYPE_CHECKING:
     from pulumi_plinth.deployment.spec import DeploymentSpec
 
-HOST_ONLY = {"host": "a pod has an address of its own"}
+HOST_ONLY = {
+    "host": "a pod has an address of its own",
+    "adapter_folders": "a pod has the adapters that its model declares",
+}
 """Fields that a process on this host has and a pod has not, with the reason."""
 
 PROCESSORS_ONLY = {
@@ -20,7 +23,7 @@ PROCESSORS_ONLY = {
 """Fields of an engine on processors, with the reason why one on GPUs has them not."""
 
 GPU_ONLY = frozenset({
-    "shape", "node", "shapes", "pool", "region", "budget", "concurrency", "parallel", "kv_cache_dtype", "adapters",
+    "shape", "node", "shapes", "pool", "region", "budget", "concurrency", "parallel", "kv_cache_dtype",
     "capacity", "tokens_per_second", "gpu_memory_utilization",
 })  # fmt: skip
 """Fields that an engine on processors has no use for."""
@@ -33,7 +36,7 @@ CLUSTER_ONLY = POD_ONLY | {"card", "replicas"}
 
 SERVING = frozenset({
     "port", "management_port", "open", "generate", "max_queued_requests", "max_body_size", "shutdown_timeout",
-    "max_restarts", "stall_timeout", "hang_timeout", "probe_interval",
+    "max_restarts", "stall_timeout", "hang_timeout", "step_timeout", "probe_interval",
 })  # fmt: skip
 """Fields of the running server: without a described cluster nothing runs."""
 

@@ -104,4 +104,3 @@ class GroupOrder(Document):
     epoch: int = Field(ge=0, description="The group's starts are counted; all engines that work together have one.")
     ready: bool = Field(default=False, description="Whether clients may be sent to the leader.")
     fault: Termination | None = Field(default=None, description="Why the last epoch ended, or the group.")
-

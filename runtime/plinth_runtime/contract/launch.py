@@ -6,7 +6,7 @@ the file that holds their hashes.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -15,13 +15,20 @@ from plinth_runtime.contract.group import LaunchGroup
 
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 
-ModelKind = Literal["generate", "embed", "rerank"]
+ModelKind = Literal["generate", "embed", "rerank", "classify", "reward"]
+"""What the engine is started for: all but the first are served without generating."""
 
 AdapterRank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]
 """Ranks that the engine has room for; an adapter of rank 20 needs 32."""
 
 MOST_ADAPTERS = 10
 """Of one server, listed or added: each costs memory, and KAITO stops here too."""
+
+
+def launch_kind(kind: str) -> ModelKind:
+    """Turn what a model is, by its card or declaration, into what the engine is started for."""
+    kinds: tuple[ModelKind, ...] = get_args(ModelKind)
+    return next((known for known in kinds if known == kind), "generate")
 
 
 class LaunchAdapter(Document):

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-CONFIG_NAME = "adapter_config.json"
-WEIGHTS_NAME = "adapter_model.safetensors"
-MOST_CONFIG_BYTES = 1 << 20
+from plinth_runtime.contract.adapter import CONFIG_NAME, MOST_CONFIG_BYTES, WEIGHTS_NAME, highest_rank
 
 
 class AdapterError(Exception):
@@ -33,13 +30,3 @@ def read_rank(folder: Path) -> int:
     if rank is None:
         raise AdapterError(f"{path} names no rank; `r` must be a whole number of at least 1")
     return rank
-
-
-def highest_rank(config: Any) -> int | None:
-    """Give the highest rank in an adapter's configuration: `r`, or more where `rank_pattern` says so."""
-    if not isinstance(config, dict):
-        return None
-    patterns = config.get("rank_pattern")
-    named = [config.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())]
-    ranks = [rank for rank in named if isinstance(rank, int) and not isinstance(rank, bool) and rank > 0]
-    return max(ranks) if len(ranks) == len(named) else None
