@@ -31,9 +31,10 @@ def test_behaviour_02_streams_are_added_until_they_bring_no_more(processors, unc
     assert min(window.streams * CAP, uncapped) >= 0.9 * min(MAX_STREAMS * CAP, uncapped)
 
 
-@pytest.fixture(scope="module")
-def bench(project_root):
+@pytest.fixture
+def bench(project_root, monkeypatch):
     """The benchmark as a module; what it compares with must be installed."""
+    monkeypatch.syspath_prepend(project_root / "tests/bench")
     if not (project_root / ".plinth/bench-weights/bin/s5cmd").exists():
         message = "what others use is not installed; run `make bench-weights` once"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
