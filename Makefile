@@ -86,9 +86,10 @@ test: check engine model ## check, whole programs, then a real engine on a real 
 test-all: check engine model embedding-model ## Everything that needs no GPU
 	$(BIN)/pytest -q -n $(WORKERS) -m "(processes or exhaustive) and not engine and not gpu and not cluster"
 	$(BIN)/pytest -q -m "engine and not gpu"
-bench: $(INSTALLED) ## Speed of planning: 1,000 models x 60 shapes, and a stack of 100 deployments
+bench: $(INSTALLED) ## Speed of planning (1,000 models x 60 shapes, 100 deployments) and of rendering (200 deployments)
 	$(BIN)/python tests/bench/fit.py
 	$(BIN)/python tests/bench/plan.py
+	$(BIN)/python tests/bench/render.py
 bench-start: install engine model ## Time to first answer, ours against bare vLLM, in one run
 	$(BIN)/python tests/bench/start.py
 bench-serving: install engine model ## Throughput and time to first token, ours against bare vLLM, in one run

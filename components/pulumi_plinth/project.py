@@ -19,6 +19,9 @@ from pulumi_plinth.stack import CONFIG_KEY, StackSpec
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 PASSPHRASE_BYTES = 32
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast where libyaml is there, as in every wheel; stack files of 200 deployments have 60 kB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -77,7 +80,7 @@ class Workspace:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), LOADER)  # noqa: S506 it is the safe one
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PlinthError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):

@@ -164,6 +164,7 @@ def test_a_group_is_a_set_of_each_kind():
         assert (plan.workload.kind, plan.workload.size, plan.demand.gpus) == (kind, 2, 8)
         assert (plan.launch.group.nodes, plan.launch.group.seat) == (2, seat)
         assert plan.timing.startup > 1800
+        assert plan.workload.strategy == "in-place"
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ def _strategy(case: ServerCase, demand: Demand, kind: Kind) -> tuple[Strategy, s
     free = "how many GPUs are free is not known" if spare is None else f"{spare} GPUs are free, {need} would be needed"
     if demand.replicas.least > 1:
         return "in-place", f"{free}, so one old replica ends first; {demand.replicas.least - 1} go on answering"
-    return "recreate", f"{free}, so the old replica ends first: nobody answers meanwhile"
+    strategy: Strategy = "recreate" if kind == "deployment" else "in-place"
+    return strategy, f"{free}, so the old replica ends first: nobody answers meanwhile"
 
 
 def _strategy_faults(case: ServerCase, demand: Demand, kind: Kind) -> Iterator[Fault]:
