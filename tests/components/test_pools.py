@@ -75,10 +75,12 @@ def test_a_pool_that_cannot_hold_its_deployments_is_refused(refused, deployment,
     assert any(text in fault for fault in refused(stack(deployment, pool)))
 
 
-def test_a_model_that_is_too_large_for_the_pool_is_refused_with_the_arithmetic(refused):
-    """The memory of the pool's GPUs is what counts."""
-    faults = refused(stack(models={"qwen": {"preset": {"name": "qwen3-32b"}}}))
-    assert any("GiB" in fault and "deployments.chat" in fault for fault in faults)
+def test_behaviour_19_a_model_that_does_not_fit_the_pool(refused):
+    """Refused when the stack is planned, with what it needs and what the pool's GPUs have."""
+    (fault,) = refused(stack(pool={"shape": "VM.GPU.A10.1"}, models={"qwen": {"preset": {"name": "qwen3-32b"}}}))
+    assert fault.startswith("plinth:stack.deployments.chat.pool")
+    assert fault.count("GiB") >= 2
+    assert "VM.GPU.A10.1" in fault
 
 
 def test_several_deployments_share_the_nodes(gpus):

@@ -12,6 +12,7 @@ from pulumi_plinth.embedded import crypto
 
 pytestmark = pytest.mark.processes
 
+ALIASED = 'GpuNodePool("new", args, pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")]))'
 NEWER = "Oracle-Linux-8.10-Gen2-GPU-2026.01.31-0-OKE-1.32.1-1200"
 
 
@@ -57,6 +58,11 @@ class Program:
         """Inputs of the only pool in the cloud."""
         (found,) = self.cloud().of(":NodePool").values()
         return found["inputs"]
+
+    def resources(self):
+        """What the state holds."""
+        state = json.loads((self.root / ".pulumi/stacks/box/dev.json").read_text())
+        return state["checkpoint"]["latest"]["resources"]
 
     def changed_keys(self):
         """What the last run says it changed, by name of the resource."""
@@ -208,3 +214,15 @@ def test_rdma_is_taken_down_after_its_pool(program):
     deleted = program.cloud().calls("Delete")
     assert deleted.index(("Delete", "ComputeCluster")) > deleted.index(("Delete", "NodePool"))
     assert program.cloud().data["resources"] == {}
+
+
+def test_a_renamed_pool_with_an_alias_is_the_same_pool(program):
+    """The alias of the component holds for what it made: nothing is replaced, its own label apart."""
+    args = changed(ARGS, pool="a10")
+    program.up(old=args)
+    text = (program.root / "__main__.py").read_text().replace("GpuNodePool(name, args)", ALIASED)
+    (program.root / "__main__.py").write_text(text)
+    result = program.up()
+    assert set(result.changes) <= {"same", "update"}
+    assert program.cloud().calls("Create", "Delete") == [("Create", "NodePool")]
+    assert any(item["urn"].endswith("::new-nodes") for item in program.resources())

@@ -14,7 +14,7 @@ from pulumi_plinth.errors import Fault, SpecError, faults_of
 from pulumi_plinth.fit.market import Market
 from pulumi_plinth.fit.shapes import STATED, load_shapes
 from pulumi_plinth.fit.storage import load_unit_prices
-from pulumi_plinth.oci_spec import PENDING
+from pulumi_plinth.oci_args import plain as without_outputs
 from pulumi_plinth.pool.case import PoolCase, shape_of
 from pulumi_plinth.pool.plan import PoolPlan, plan_pool
 from pulumi_plinth.pool.resources import as_set
@@ -135,7 +135,7 @@ class GpuNodePoolArgs(TypedDict, total=False):
 
 def planned(name: str, given: Mapping[str, Any]) -> PoolPlan:
     """Plan a pool from arguments. Raises SpecError with every fault, before anything is registered."""
-    plain = {key: _known(value) for key, value in given.items()}
+    plain: dict[str, Any] = without_outputs(dict(given))
     pool = str(plain.pop("pool", name))
     try:
         spec = PoolSpec.model_validate(plain)
@@ -176,12 +176,3 @@ def _tidied(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_tidied(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _known(value: Any) -> Any:
-    """Put what stands for an id in place of an output."""
-    if isinstance(value, Mapping):
-        return {key: _known(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_known(item) for item in value]
-    return value if value is None or isinstance(value, str | int | float) else PENDING

@@ -9,6 +9,7 @@ import pulumi
 
 from pulumi_plinth import naming
 from pulumi_plinth.errors import Fault, SpecError
+from pulumi_plinth.options import main_child
 from pulumi_plinth.pool import resources
 from pulumi_plinth.pool.arguments import GpuNodePoolArgs, planned, tidied
 from pulumi_plinth.pool.image import ImageWish, choose_image
@@ -85,15 +86,14 @@ class GpuNodePool(pulumi.ComponentResource):
         return oci.core.ComputeGpuMemoryCluster(naming.child(name, "nodes"), **inputs, opts=own).id
 
     def _options(self, plan: PoolPlan, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
-        """Hand on what Pulumi does not hand on by itself."""
-        return pulumi.ResourceOptions(
-            parent=self,
+        own = pulumi.ResourceOptions(
+            # Beside the wait that a component's children have anyway, the dependency is to be in the state.
             depends_on=opts.depends_on,
-            ignore_changes=[*resources.ignored(plan), *(opts.ignore_changes or [])],
-            custom_timeouts=opts.custom_timeouts or TIMEOUTS,
+            ignore_changes=resources.ignored(plan),
+            custom_timeouts=TIMEOUTS,
             delete_before_replace=plan.replacing.delete_first,
-            retain_on_delete=opts.retain_on_delete,
         )
+        return main_child(self, opts, own)
 
     def _select(self, wish: ImageWish, given: "Mapping[str, Any]") -> pulumi.Output[str]:
         import pulumi_oci as oci
