@@ -1,6 +1,7 @@
-"""Platform: a whole planned stack as one component."""
+"""Platform: a whole planned stack as one component.
 
-from __future__ import annotations
+No postponed annotations here: schemas for other languages are read from them.
+"""
 
 from collections.abc import Mapping
 
@@ -9,8 +10,9 @@ import pulumi
 from pulumi_plinth import naming
 from pulumi_plinth.deployment.component import ModelDeployment
 from pulumi_plinth.deployment.kubernetes.manifests import common_manifests
-from pulumi_plinth.deployment.kubernetes_resources import make_objects, make_provider
+from pulumi_plinth.deployment.kubernetes_resources import make_objects
 from pulumi_plinth.planner import StackPlan
+from pulumi_plinth.platform_oke import Reached, reach
 from pulumi_plinth.pool.arguments import arguments_of
 from pulumi_plinth.pool.component import GpuNodePool
 from pulumi_plinth.store.args import args_of
@@ -31,10 +33,11 @@ class Platform(pulumi.ComponentResource):
     def __init__(self, name: str, plan: StackPlan, opts: pulumi.ResourceOptions | None = None) -> None:
         plan = plan.deployable()
         super().__init__(naming.PLATFORM, name, {}, opts)
-        inside = pulumi.ResourceOptions(parent=self)
+        reached = reach(name, plan, self)
+        inside = reached.inside(self)
         stores = {
-            store.name: ModelStore(naming.child(name, f"store-{store.name}"), args_of(store), inside)
-            for store in plan.stores
+            item.name: ModelStore(naming.child(name, f"store-{item.name}"), args_of(item, reached.cluster_id), inside)
+            for item in plan.stores
         }
         servers = {
             item.name: ModelDeployment(
@@ -46,23 +49,25 @@ class Platform(pulumi.ComponentResource):
             for item in plan.deployments
         }
         pools = {
-            pool.name: GpuNodePool(naming.child(name, f"pool-{pool.name}"), arguments_of(pool), inside)
+            pool.name: GpuNodePool(
+                naming.child(name, f"pool-{pool.name}"), reached.in_cluster(arguments_of(pool)), inside
+            )
             for pool in plan.pools
         }
-        pods = self._pods(name, plan, pools)
+        pods = self._pods(name, plan, pools, reached)
         endpoints = {item: server.endpoint for item, server in (*servers.items(), *pods.items())}
         self.endpoints = _by_name(endpoints)
         self.management = _by_name({name: server.management for name, server in servers.items()})
         self.keys = pulumi.Output.secret(_by_name({name: server.key for name, server in servers.items()}))
         self.register_outputs({"endpoints": self.endpoints, "management": self.management, "keys": self.keys})
 
-    def _pods(self, name: str, plan: StackPlan, pools: Mapping[str, GpuNodePool]) -> dict[str, ModelDeployment]:
-        """Register what runs on the cluster: its provider, what all share, then each deployment."""
+    def _pods(
+        self, name: str, plan: StackPlan, pools: Mapping[str, GpuNodePool], reached: Reached
+    ) -> dict[str, ModelDeployment]:
+        """Register what runs on the cluster: what all share, then each deployment."""
         if plan.cluster is None or not plan.servers:
             return {}
-        access = {"kubeconfig": plan.cluster.kubeconfig, "context": plan.cluster.context}
-        provider = make_provider(naming.child(name, "kubernetes"), access, pulumi.ResourceOptions(parent=self))
-        inside = pulumi.ResourceOptions(parent=self, providers=[provider])
+        inside = reached.inside(self)
         shared = make_objects(name, common_manifests(plan.cluster), 0, inside)
         inside = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=list(shared.values())))
         # A pod waits for its nodes: without this a first rollout would be given up before they are made.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from pulumi_plinth.cluster.spec import ClusterSpec
 from pulumi_plinth.deployment.facts import CardFacts, PoolNodes
 from pulumi_plinth.deployment.gpu_plan import GpuPlan
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.market import Market
+from pulumi_plinth.oci_spec import PENDING
 from pulumi_plinth.pool.case import Needs, PoolCase, shape_of
 from pulumi_plinth.pool.plan import PoolPlan, plan_pool, selector_of, taints_of
 from pulumi_plinth.pool.price import capacity_of
@@ -54,8 +57,23 @@ def with_defaults(pool: PoolSpec, spec: StackSpec) -> PoolSpec:
             "tags": {**shared.tags, **pool.tags},
             "defined_tags": {**shared.defined_tags, **pool.defined_tags},
             "ignore_tags": ignored,
+            **_of_cluster(pool, spec.cluster),
         }
     )
+
+
+def _of_cluster(pool: PoolSpec, cluster: ClusterSpec | None) -> dict[str, Any]:
+    """Fill what the stack's own cluster gives; what is made with it is known only later."""
+    if cluster is None:
+        return {}
+    network, later = cluster.network.existing, PENDING if cluster.id is None else None
+    pods = network.pod_subnet_id if network else later
+    return {
+        "cluster_id": pool.cluster_id or cluster.id or PENDING,
+        "subnet_id": pool.subnet_id or (network.node_subnet_id if network else later),
+        "pod_subnet_ids": pool.pod_subnet_ids or ((pods,) if pods and pool.pod_network == "vcn-native" else ()),
+        "kubernetes_version": pool.kubernetes_version or cluster.kubernetes_version,
+    }
 
 
 def nodes_of(case: PoolCase) -> PoolNodes:

@@ -161,9 +161,10 @@ class _Checked(Spec):
     models: dict[str, Prefix] = Field(default_factory=dict, description="Paths of models.")
 
 
-def args_of(plan: StorePlan) -> ModelStoreArgs:
-    """Return what the component takes to carry out a plan."""
-    return cast("ModelStoreArgs", {**plan.args})
+def args_of(plan: StorePlan, cluster_id: pulumi.Input[str] | None = None) -> ModelStoreArgs:
+    """Return what the component takes to carry out a plan, with pods of a cluster as readers and writers."""
+    cluster = {"cluster_id": cluster_id} if plan.bucket and cluster_id is not None else {}
+    return cast("ModelStoreArgs", {**plan.args, **cluster})
 
 
 def decide(name: str, args: ModelStoreArgs) -> tuple[StorePlan, StoreSpec, OciSpec | None]:
