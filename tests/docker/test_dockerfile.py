@@ -2,8 +2,10 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from docker.dockerfile import expand, parse
@@ -16,6 +18,28 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 def file(project_root):
     """The Dockerfile."""
     return project_root / "runtime" / "Dockerfile"
+
+
+SEED_FILE = "docker/presets/inference/llama-2/Dockerfile"
+SEED_LINE = r"""docker build \
+  --file docker/presets/inference/llama-2/Dockerfile \
+  --build-arg WEIGHTS_PATH=${LLAMA_WEIGHTS_PATH} \
+  --build-arg MODEL_TYPE=llama2-completion \
+  --build-arg VERSION=${VERSION} \
+  -t ${LLAMA_MODEL_NAME}:${VERSION} ."""
+
+
+def test_the_known_command_finds_its_file(project_root, file):
+    """The llama-2 page's command works from the root as it stands: its file is ours, and each argument is heard."""
+    words = shlex.split(SEED_LINE.replace("\\\n", " "))
+    known = (project_root / words[words.index("--file") + 1]).read_text()
+    assert known.partition("ARG ")[2] == file.read_text().partition("ARG ")[2]
+    given = {word.partition("=")[0] for before, word in pairwise(words) if before == "--build-arg"}
+    before, stages = parse(known)
+    weights = next(stage for stage in stages if stage.name == "runtime-with-weights")
+    heard = {name for step in (*before, *weights.steps) if step.keyword == "ARG" for name in step.pairs()}
+    assert given <= heard | {step.text for step in weights.steps if step.keyword == "ARG"}
+    assert words[-1] == "."
 
 
 @pytest.fixture(scope="module")
@@ -210,5 +234,6 @@ def test_hadolint(file, project_root, tmp_path):
     lock = project_root / "tests/docker/hadolint.lock"
     installer = [project_root / ".venv/bin/uv", "pip", "install", "--quiet", "--require-hashes", "--target", tmp_path]
     subprocess.run([*installer, "--python", sys.executable, "-r", lock], check=True)
-    run = subprocess.run([tmp_path / "bin" / "hadolint", file], capture_output=True, text=True, check=False)
+    files = [file, project_root / SEED_FILE]
+    run = subprocess.run([tmp_path / "bin" / "hadolint", *files], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (0, "")

@@ -14,6 +14,7 @@ from support.engine import READY_SECONDS, wait_until
 pytestmark = [pytest.mark.processes, pytest.mark.exhaustive, pytest.mark.timeout(600)]
 
 AGENT_USER = "2000"
+FILE, KNOWN_FILE = "runtime/Dockerfile", "docker/presets/inference/llama-2/Dockerfile"
 SEED = r"""curl -sS -X POST \
      -H "Content-Type: application/json" \
      -d '{
@@ -39,16 +40,17 @@ def builder(tmp_path_factory, project_root):
     context = place / "context"
     for name in ("runtime/docker", "runtime/plinth_runtime"):
         shutil.copytree(project_root / name, context / name)
-    for name in (".dockerignore", "runtime/Dockerfile", "runtime/pyproject.toml", "runtime/README.md"):
+    (context / KNOWN_FILE).parent.mkdir(parents=True)
+    for name in (".dockerignore", FILE, KNOWN_FILE, "runtime/pyproject.toml", "runtime/README.md"):
         shutil.copy(project_root / name, context / name)
     made = Builder(context, place / "layers")
     yield made
     made.close()
 
 
-def build(builder, **arguments):
-    """Build as `docker build --file runtime/Dockerfile --build-arg …` would."""
-    return builder.build(builder.context / "runtime/Dockerfile", arguments)
+def build(builder, file=FILE, **arguments):
+    """Build as `docker build --file FILE --build-arg …` would."""
+    return builder.build(builder.context / file, arguments)
 
 
 def run(builder, image, *command):
@@ -102,7 +104,8 @@ def test_an_image_that_carries_a_model(builder, project_root, record_property):
         pytest.skip("needs an engine environment and the sample model: make engine model")
     shutil.copytree(weights, builder.context / "weights")
     here = {"ENGINE_PYTHON": str(python), "ENGINE_DEVICE": "cpu", "KV_CACHE_GIB": "1"}
-    image = build(builder, WEIGHTS_PATH="weights", MODEL_TYPE="llama2-completion", VERSION="0.0.1", **here)
+    seed = {"WEIGHTS_PATH": "weights", "MODEL_TYPE": "llama2-completion", "VERSION": "0.0.1"}
+    image = build(builder, KNOWN_FILE, **seed, **here)
     root = builder.container(image, visible=project_root)
     assert json.loads((root / "etc/plinth/launch.json").read_text())["model"]["folder"] == "/models/weights"
     container = subprocess.Popen(run_words(root, image), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
