@@ -30,6 +30,7 @@ def node(name: str, root: str, kubeconfig: Path | None, context: str | None, **n
       plinth-runtime node --node "$NODE_NAME" --root /mnt/models
     """
     from plinth_runtime.node.attempts import Patience
+    from plinth_runtime.node.keeping import Keeping
     from plinth_runtime.node.kube import KubeApi
     from plinth_runtime.node.seen import Place
     from plinth_runtime.node.service import Options, run
@@ -41,7 +42,7 @@ def node(name: str, root: str, kubeconfig: Path | None, context: str | None, **n
         Place(name, str(Path(root))),
         patience=Patience(first=float(numbers["retry_seconds"])),
         sweep=float(numbers["sweep_seconds"]),
-        keep_deleted=float(numbers["keep_seconds"]),
+        keeping=Keeping(deleted=float(numbers["keep_seconds"])),
         fetches=int(numbers["fetches"]),
     )
     run(Options(settings, str(numbers["home"]), int(numbers["port"])), KubeApi.open(kubeconfig, context))

@@ -3,6 +3,7 @@
 import hashlib
 
 from plinth_runtime.contract.model_status import NodeProgress
+from plinth_runtime.node.record import Record
 from plinth_runtime.node.tasks import Arrived, Failure, Report
 
 SIZE = 1000
@@ -21,15 +22,34 @@ class MemoryDisk:
         self.links = {}
         self.snapshots = {}
         self.folders = set()
-        self.freed = []
+        self.held = set()
+        self.begun = {}
 
     def read_all(self):
         """Give what was kept."""
         return iter(list(self.records.values()))
 
+    def begin(self, begun):
+        """Remember that a fetch begins."""
+        self.begun[begun.key] = begun
+
+    def adopt(self, busy):
+        """Give what was brought without anybody taking note."""
+        for key in [key for key in self.begun if key not in busy]:
+            begun = self.begun.pop(key)
+            snapshot = self.links.get(begun.link)
+            if snapshot is not None:
+                yield Record(
+                    **begun.model_dump(by_alias=False),
+                    snapshot=snapshot,
+                    content=self.snapshots[snapshot],
+                    verified=True,
+                )
+
     def keep(self, record):
-        """Remember."""
+        """Remember; the fetch has ended."""
         self.records[record.key] = record
+        self.begun.pop(record.key, None)
 
     def forget(self, record):
         """Forget; links and snapshots stay."""
@@ -56,14 +76,11 @@ class MemoryDisk:
         if self.links.get(record.link) == record.snapshot:
             del self.links[record.link]
 
-    def free(self, record):
-        """Remove everything that no other link leads to."""
-        self.unlink(record)
-        self.records.pop(record.key, None)
-        if record.snapshot in self.links.values():
+    def drop(self, snapshot):
+        """Remove content that no link leads to and nobody holds."""
+        if snapshot in self.links.values() or snapshot in self.held:
             return False
-        self.snapshots.pop(record.snapshot, None)
-        self.freed.append(record.snapshot)
+        self.snapshots.pop(snapshot, None)
         return True
 
 

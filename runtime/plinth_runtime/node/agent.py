@@ -21,6 +21,9 @@ from plinth_runtime.node.settings import Ports, Settings
 from plinth_runtime.node.tasks import Report
 from plinth_runtime.node.world import World
 
+LEAST_WAIT = 1.0
+"""Before what is due already is looked at again: whatever it is that hinders it."""
+
 ROUNDS = 4
 """Decisions about one model in one turn: an action, what follows from it, and room for a surprise."""
 
@@ -67,9 +70,10 @@ class Agent:
     def __init__(self, settings: Settings, ports: Ports, home: str = HOME) -> None:
         self._settings = settings
         self._ports = ports
-        self._world = World(settings.place, ports.shelves, settings.keep_released, settings.keep_deleted)
+        self._world = World(settings.place, ports.shelves, settings.keeping)
         self._world.records = {record.key: record for record in ports.shelves.read_all()}
         self._hands = Hands(self._world, ports, settings.patience, home)
+        self._hands.adopt()
         self.publisher = Publisher(settings, ports, self._saw)
         self._entries: dict[ModelKey, NodeEntry | None] = {}
         self._dirty: set[ModelKey] = set()
@@ -200,6 +204,7 @@ class Agent:
 
     def _sweep(self, now: float) -> None:
         """Look at everything: nothing that anybody did unseen stays unseen for longer than this."""
+        self._hands.adopt()
         self._sweep_at = now + self._settings.sweep * (0.5 + self._ports.chance() / 2)
         self._touch_all()
         gone: dict[str, bool] = {}
@@ -237,5 +242,5 @@ class Agent:
         if self._labels_said != self._world.wanted_labels(self._entries):
             told.append(now)
         times = [max(at, self.publisher.not_before) for at in told]
-        times += [at for _, at in self._world.times()]
+        times += [max(at, now + LEAST_WAIT) for _, at in self._world.times()]
         return max(now, min([self._sweep_at, *times, *([now] if self._dirty else [])]))

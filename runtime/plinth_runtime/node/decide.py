@@ -6,13 +6,14 @@ RULES is the table: the first rule that has something to say decides. Every deci
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from plinth_runtime.contract.model_names import ModelKey
 from plinth_runtime.contract.model_status import MAX_MESSAGE, NodeEntry, NodePhase
 from plinth_runtime.node.attempts import Attempt, Stage
 from plinth_runtime.node.declaration import BY_OTHERS, IN_PLACE, Declaration
+from plinth_runtime.node.keeping import Keeping
 from plinth_runtime.node.record import Record
 
 
@@ -43,11 +44,8 @@ class Situation:
     taken_by: ModelKey | None = None
     """Another declaration that wants other content at the same path and came first by name."""
     shared: bool = False
-    """Another declaration wants the same content at the same path."""
-    keep_released: float = 600.0
-    """Seconds for which content stays after the node stopped to match: labels come and go."""
-    keep_deleted: float = 30.0
-    """Seconds for which content stays after its declaration went: some tools replace by deleting and creating."""
+    """Another model's record says the same content at the same path: that one looks after it."""
+    keeping: Keeping = field(default_factory=Keeping)
     twin: Record | None = None
     """Content that may be linked without asking the source: this model's own that was let go, or another's."""
 
@@ -79,7 +77,7 @@ def _gone(case: Situation) -> Decision | None:
     if record.reserved or (wish is not None and wish.reserved) or case.shared:
         why = "another model has the same path" if case.shared else "reserved"
         return Decision(Action.FORGET, f"not declared any more; {why}, so the content stays")
-    return _let_go(case, record, case.keep_deleted, "not declared any more")
+    return _let_go(case, record, case.keeping.deleted, "not declared any more")
 
 
 def _elsewhere(case: Situation) -> Decision | None:
@@ -89,7 +87,7 @@ def _elsewhere(case: Situation) -> Decision | None:
         return Decision(Action.KEEP, "meant for other nodes")
     if case.shared:
         return Decision(Action.FORGET, "meant for other nodes now; another model has the same path")
-    return _let_go(case, case.record, case.keep_released, "meant for other nodes now")
+    return _let_go(case, case.record, case.keeping.released, "meant for other nodes now")
 
 
 def _let_go(case: Situation, record: Record, seconds: float, why: str) -> Decision:

@@ -19,11 +19,9 @@ from typing import Any
 
 from plinth_runtime.contract.model_names import ModelKey
 from plinth_runtime.contract.model_status import NodeProgress
-from plinth_runtime.errors import CorruptWeightsError
 from plinth_runtime.node.declaration import CACHE
-from plinth_runtime.node.filling import described_by
+from plinth_runtime.node.shelves import describe
 from plinth_runtime.node.tasks import Arrived, Failure, FetchTask, Report
-from plinth_runtime.weights.inspect import inspect_folder
 
 COMMAND = (sys.executable, "-c", "from plinth_runtime.cli import main; main()", "fetch")
 GRACE_SECONDS = 1.5
@@ -160,9 +158,7 @@ def outcome(task: FetchTask, code: int, answer: str, last_words: str) -> Arrived
     if code in (0, UNVERIFIED) and "manifest" in row:
         folder = Path(row["folder"])
         verified = row["state"] == "verified"
-        return Arrived(
-            task.address, task.link, str(folder), row["manifest"], row["bytes"], verified, _described(folder)
-        )
+        return Arrived(task.address, task.link, str(folder), row["manifest"], row["bytes"], verified, describe(folder))
     words = f"{row.get('message', '')}. {row.get('advice', '')}".strip()
     return Failure(reason_word(str(row.get("state", "internal"))), words[:MESSAGE_LIMIT], bool(row.get("retryable")))
 
@@ -182,14 +178,6 @@ def read_progress(line: str) -> NodeProgress | None:
             bytes_done=row["bytesDone"], bytes_total=row["bytesTotal"], bytes_per_second=row["bytesPerSecond"]
         )
     return None
-
-
-def _described(folder: Path) -> dict[str, Any]:
-    """Say what the folder says of the model; nothing when it cannot be read as one."""
-    try:
-        return described_by(inspect_folder(folder))
-    except (CorruptWeightsError, OSError):
-        return {}
 
 
 def _end(child: subprocess.Popen[str]) -> None:

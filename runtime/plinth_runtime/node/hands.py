@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from plinth_runtime.contract.model_names import ModelKey
 from plinth_runtime.contract.model_status import NodePhase, NodeProgress
 from plinth_runtime.node.api import ApiFault, MissingError
@@ -9,7 +11,7 @@ from plinth_runtime.node.attempts import Attempt, Patience, Stage, pause_after
 from plinth_runtime.node.credentials import environment_for, missing_key
 from plinth_runtime.node.decide import Action, Decision
 from plinth_runtime.node.declaration import Declaration
-from plinth_runtime.node.record import Record
+from plinth_runtime.node.record import Begun, Record, Superseded
 from plinth_runtime.node.settings import Ports
 from plinth_runtime.node.tasks import Arrived, Failure, FetchTask, Report
 from plinth_runtime.node.world import World
@@ -22,6 +24,7 @@ class Hands:
     """Acts on the world and on what is outside."""
 
     def __init__(self, world: World, ports: Ports, patience: Patience, home: str) -> None:
+        """Take what is acted on; `home` is where secrets of cluster-wide declarations lie."""
         self._world = world
         self._ports = ports
         self._patience = patience
@@ -43,11 +46,18 @@ class Hands:
             self._world.attempts[report.key] = _on(attempt, Stage.MOVING if moving else Stage.LISTING, report.news)
         return True
 
+    def adopt(self) -> set[ModelKey]:
+        """Take note of what fetches brought unseen; gives the models that there is something new about."""
+        found = list(self._ports.shelves.adopt(self._world.attempts.keys()))
+        for record in found:
+            self._replace(record)
+        return {record.key for record in found}
+
     def act(self, key: ModelKey, decision: Decision, now: float) -> None:
         """Perform a decision; a fetch that nobody wants any more ends first."""
         attempt = self._world.attempts.get(key)
         wish = self._world.seen[key].declaration if key in self._world.seen else None
-        if attempt is not None and _is_stale(attempt, wish, decision):
+        if attempt is not None and _is_stale(attempt, wish, decision, now):
             self._stop(key)
         if decision.action is not Action.KEEP:
             self._ports.log(f"{key}: {decision.action.value}: {decision.why}")
@@ -63,15 +73,43 @@ class Hands:
             self._ports.shelves.unlink(record)
             self._keep(record.model_copy(update={"released": now}))
         elif record is not None and decision.action is Action.FREE:
-            self._ports.shelves.free(record)
-            del self._world.records[key]
+            self._free(record, now)
         elif record is not None and decision.action is Action.FORGET:
-            self._ports.shelves.forget(record)
-            del self._world.records[key]
-        elif record is not None and key in self._world.seen:
-            reserved = self._world.seen[key].declaration.reserved
-            if record.reserved != reserved:
-                self._keep(record.model_copy(update={"reserved": reserved}))
+            self._forget(self._without_old(record, float("inf")))
+        elif record is not None:
+            self._tidy(record, now)
+
+    def _free(self, record: Record, now: float) -> None:
+        """Give everything of a record back; what somebody holds is tried again later."""
+        self._ports.shelves.unlink(record)
+        left = self._without_old(record, float("inf"))
+        shared = self._world.is_shared(record.snapshot, record.key)
+        if not left.superseded and (shared or self._ports.shelves.drop(record.snapshot)):
+            self._forget(record)
+        else:
+            self._keep(left.model_copy(update={"released": now}))
+
+    def _forget(self, record: Record) -> None:
+        self._ports.shelves.forget(record)
+        del self._world.records[record.key]
+
+    def _tidy(self, record: Record, now: float) -> None:
+        """Keep a record as its declaration and the time want it."""
+        seen = self._world.seen.get(record.key)
+        reserved = seen.declaration.reserved if seen else record.reserved
+        tidied = self._without_old(record, now).model_copy(update={"reserved": reserved})
+        if tidied != record:
+            self._keep(tidied)
+
+    def _without_old(self, record: Record, now: float) -> Record:
+        """Remove older content whose time is over; what somebody holds waits once more."""
+        left = []
+        for old in record.superseded:
+            if now - old.since < self._world.keeping.superseded:
+                left.append(old)
+            elif not self._world.is_shared(old.snapshot, record.key) and not self._ports.shelves.drop(old.snapshot):
+                left.append(old.model_copy(update={"since": self._ports.clock()}))
+        return record.model_copy(update={"superseded": tuple(left)})
 
     def _fetch(self, wish: Declaration, attempt: Attempt | None) -> None:
         again = attempt is not None and attempt.declared == wish.digest
@@ -84,6 +122,8 @@ class Hands:
             self._world.attempts[wish.key] = self._failed(begun, Failure("SecretUnreadable", words, retryable=True))
             return
         link = wish.link(self._world.place.root)
+        mine = {"kind": wish.key.kind, "namespace": wish.key.namespace, "name": wish.key.name}
+        self._ports.shelves.begin(Begun(**mine, declared=wish.digest, address=wish.address, link=link))
         self._ports.fetcher.start(FetchTask(wish.key, wish.digest, wish.address, link, environment))
 
     def _environment(self, wish: Declaration) -> dict[str, str]:
@@ -101,7 +141,15 @@ class Hands:
             return
         link = wish.link(self._world.place.root)
         mine = {"kind": wish.key.kind, "namespace": wish.key.namespace, "name": wish.key.name}
-        update = {**mine, "declared": wish.digest, "link": link, "reserved": wish.reserved, "released": None}
+        update: dict[str, Any] = {
+            **mine,
+            "declared": wish.digest,
+            "link": link,
+            "reserved": wish.reserved,
+            "released": None,
+        }
+        if not wish.detect:
+            update["described"] = {}
         record = twin.model_copy(update=update)
         self._ports.shelves.link(record)
         self._replace(record)
@@ -130,11 +178,15 @@ class Hands:
         self._replace(record)
 
     def _replace(self, record: Record) -> None:
-        """Keep a record in place of the model's last one, whose link goes if it was another."""
+        """Keep a record in place of the model's last one, whose content waits to be removed."""
         last = self._world.records.get(record.key)
         if last is not None and last.link != record.link:
             self._ports.shelves.unlink(last)
-        self._keep(record)
+        old = last.superseded if last is not None else ()
+        if last is not None and last.snapshot != record.snapshot:
+            old = (*old, Superseded(snapshot=last.snapshot, since=self._ports.clock()))
+        left = tuple(row for row in old if row.snapshot != record.snapshot)
+        self._keep(record.model_copy(update={"superseded": left}))
 
     def _keep(self, record: Record) -> None:
         self._ports.shelves.keep(record)
@@ -157,12 +209,13 @@ def _on(attempt: Attempt, stage: Stage, progress: NodeProgress | None) -> Attemp
     return Attempt(attempt.declared, stage, attempt.failures, progress=progress)
 
 
-def _is_stale(attempt: Attempt, wish: Declaration | None, decision: Decision) -> bool:
+def _is_stale(attempt: Attempt, wish: Declaration | None, decision: Decision, now: float) -> bool:
     """Say whether a fetch is for nothing: not wanted here, another content is, or it may not go where it would."""
     if wish is None or decision.entry is None or attempt.declared != wish.digest:
         return True
-    refused = decision.entry.reason != attempt.reason and decision.entry.phase in (
+    if attempt.stage is Stage.FAILED:
+        return decision.action is Action.KEEP and now >= attempt.next_try
+    return decision.entry.reason != attempt.reason and decision.entry.phase in (
         NodePhase.FAILED,
         NodePhase.UPDATE_FAILED,
     )
-    return attempt.stage is not Stage.FAILED and refused

@@ -10,6 +10,29 @@ from plinth_runtime.contract.base import Document
 from plinth_runtime.contract.model_names import ModelKey, ModelKind
 
 
+class Begun(Document):
+    """A fetch that was begun: written before it starts, so that what it leaves is found whatever happens."""
+
+    kind: ModelKind
+    namespace: str = ""
+    name: str
+    declared: str
+    address: str
+    link: str
+
+    @property
+    def key(self) -> ModelKey:
+        """The declaration."""
+        return ModelKey(self.kind, self.namespace, self.name)
+
+
+class Superseded(Document):
+    """Older content of a model, kept for whoever still serves it."""
+
+    snapshot: str
+    since: float = Field(description="Unix time since when nothing leads to it any more.")
+
+
 class Record(Document):
     """Content that is here, for one declaration."""
 
@@ -27,6 +50,7 @@ class Record(Document):
     released: float | None = Field(
         default=None, description="Unix time since when the node is not meant any more and the link is gone."
     )
+    superseded: tuple[Superseded, ...] = Field(default=(), description="Older content that is still to be removed.")
     described: dict[str, Any] = Field(default_factory=dict, description="What the folder says of the model, as spec.")
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from plinth_runtime.node.api import Api
 from plinth_runtime.node.attempts import Patience
+from plinth_runtime.node.keeping import Keeping
 from plinth_runtime.node.seen import Place
 from plinth_runtime.node.shelves import Shelves
 from plinth_runtime.node.tasks import Fetcher
@@ -30,10 +31,7 @@ class Settings:
     """A state that does not follow from the entries is put right after a random part of this, by the first to wake."""
     sweep: float = 300.0
     """Between two looks at everything: local folders, neighbours that vanished, what others wiped out."""
-    keep_released: float = 600.0
-    """Content stays so long after its node stopped to match: labels come and go."""
-    keep_deleted: float = 30.0
-    """Content stays so long after its declaration went: some tools replace by deleting and creating."""
+    keeping: Keeping = field(default_factory=Keeping)
     fetches: int = 2
     """At once. One fetch fills the wire; the second keeps it full while the first checks what has arrived."""
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from plinth_runtime.contract.manifest import MANIFEST_NAME, WeightManifest
+from plinth_runtime.contract.model_names import ModelKey
+from plinth_runtime.errors import CorruptWeightsError
 from plinth_runtime.node.declaration import CACHE
-from plinth_runtime.node.record import Record
-from plinth_runtime.node.records import Records
+from plinth_runtime.node.filling import described_by
+from plinth_runtime.node.record import Begun, Record
+from plinth_runtime.node.records import Records, read_ready
 from plinth_runtime.weights.cache import Cache
+from plinth_runtime.weights.inspect import inspect_folder
 
 
 class Shelves(Protocol):
@@ -21,8 +25,14 @@ class Shelves(Protocol):
     def read_all(self) -> Iterator[Record]:
         """Give what was here when the agent started."""
 
+    def begin(self, begun: Begun) -> None:
+        """Remember that a fetch begins."""
+
+    def adopt(self, busy: Collection[ModelKey]) -> Iterator[Record]:
+        """Give what fetches have brought without anybody taking note, apart from those that are under way."""
+
     def keep(self, record: Record) -> None:
-        """Remember a record."""
+        """Remember a record; a fetch that was begun for it has ended."""
 
     def forget(self, record: Record) -> None:
         """Forget a record; the content and its link stay."""
@@ -42,8 +52,8 @@ class Shelves(Protocol):
     def unlink(self, record: Record) -> None:
         """Remove the link; the content stays."""
 
-    def free(self, record: Record) -> bool:
-        """Remove link, record and content, unless others use the content. Says whether bytes were given back."""
+    def drop(self, snapshot: str) -> bool:
+        """Remove content, unless somebody holds it. Says whether none of it is left."""
 
 
 class DiskShelves:
@@ -57,9 +67,39 @@ class DiskShelves:
         """Give the records on disk."""
         return self._records.read_all()
 
+    def begin(self, begun: Begun) -> None:
+        """Write it down."""
+        self._records.begin(begun)
+
+    def adopt(self, busy: Collection[ModelKey]) -> Iterator[Record]:
+        """Look at the links that were to be made: one that leads to a finished snapshot was."""
+        for begun in self._records.read_begun():
+            if begun.key in busy:
+                continue
+            record = self._arrived(begun)
+            if record is not None:
+                yield record
+            self._records.end(begun.key)
+
+    def _arrived(self, begun: Begun) -> Record | None:
+        link = Path(begun.link)
+        snapshot = link.readlink() if link.is_symlink() else None
+        ready = read_ready(snapshot) if snapshot is not None and snapshot.is_relative_to(self._cache.root) else None
+        if snapshot is None or ready is None:
+            return None
+        return Record(
+            **begun.model_dump(by_alias=False),
+            snapshot=str(snapshot),
+            content=ready.manifest,
+            bytes=ready.bytes,
+            verified=ready.state == "verified",
+            described=describe(snapshot),
+        )
+
     def keep(self, record: Record) -> None:
-        """Write a record."""
+        """Write a record, then forget that a fetch was begun."""
         self._records.write(record)
+        self._records.end(record.key)
 
     def forget(self, record: Record) -> None:
         """Remove a record's file."""
@@ -87,18 +127,18 @@ class DiskShelves:
         if link.is_symlink() and link.readlink() == Path(record.snapshot):
             link.unlink()
 
-    def free(self, record: Record) -> bool:
-        """Remove everything of a record that nobody else uses."""
-        self.unlink(record)
-        snapshot = Path(record.snapshot)
-        freed = self._is_idle(snapshot)
-        if freed:
-            self._remove(snapshot)
-        self._records.remove(record.key)
-        return freed
+    def drop(self, snapshot: str) -> bool:
+        """Remove a snapshot that nobody holds by a lease or a link."""
+        path = Path(snapshot)
+        if not path.is_dir():
+            return True
+        if not self._is_idle(path):
+            return False
+        self._remove(path)
+        return True
 
     def _is_idle(self, snapshot: Path) -> bool:
-        states = self._cache.states() if self._cache.snapshots.is_dir() else iter(())
+        states = self._cache.states()
         return any((row.model, row.name) == (snapshot.parent.name, snapshot.name) and not row.live for row in states)
 
     def _remove(self, snapshot: Path) -> None:
@@ -111,6 +151,14 @@ class DiskShelves:
         for blob in blobs:
             if blob.is_file() and blob.stat().st_nlink == 1:
                 blob.unlink()
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Say what a folder says of its model; nothing when it cannot be read as one."""
+    try:
+        return described_by(inspect_folder(folder))
+    except (CorruptWeightsError, OSError):
+        return {}
 
 
 def _digests(snapshot: Path) -> list[str]:

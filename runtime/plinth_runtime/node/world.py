@@ -10,6 +10,7 @@ from plinth_runtime.contract.model_status import NodeEntry, NodePhase
 from plinth_runtime.node.attempts import Attempt, Stage
 from plinth_runtime.node.decide import Situation
 from plinth_runtime.node.declaration import IN_PLACE, Declaration
+from plinth_runtime.node.keeping import Keeping
 from plinth_runtime.node.matching import matches
 from plinth_runtime.node.record import Record
 from plinth_runtime.node.seen import Place, Seen
@@ -29,8 +30,7 @@ class World:
 
     place: Place
     shelves: Shelves
-    keep_released: float = 600.0
-    keep_deleted: float = 30.0
+    keeping: Keeping = field(default_factory=Keeping)
     labels: Mapping[str, str] | None = None
     listed: set[str] = field(default_factory=set)
     seen: dict[ModelKey, Seen] = field(default_factory=dict)
@@ -56,8 +56,7 @@ class World:
             is_there=self._is_there(wish),
             taken_by=self._taken_by(wish),
             shared=record is not None and any(self._sharing(key, record)),
-            keep_released=self.keep_released,
-            keep_deleted=self.keep_deleted,
+            keeping=self.keeping,
             twin=self._twin(wish),
         )
 
@@ -68,7 +67,13 @@ class World:
                 yield key, attempt.next_try
         for key, record in self.records.items():
             if record.released is not None:
-                yield key, record.released + (self.keep_released if key in self.seen else self.keep_deleted)
+                yield key, record.released + (self.keeping.released if key in self.seen else self.keeping.deleted)
+            for old in record.superseded:
+                yield key, old.since + self.keeping.superseded
+
+    def is_shared(self, snapshot: str, key: ModelKey) -> bool:
+        """Say whether another model's record is about the same content."""
+        return any(row.snapshot == snapshot for other, row in self.records.items() if other != key)
 
     def is_meant(self, wish: Declaration) -> bool:
         """Say whether this node must have a declaration's content."""
@@ -106,10 +111,10 @@ class World:
         return first if first is not None and first < wish.key else None
 
     def _sharing(self, key: ModelKey, record: Record) -> Iterator[bool]:
-        link = record.link
         return (
-            other.link(self.place.root) == link and self.is_meant(other) and other.digest == record.declared
-            for other in self._others(key)
+            (other.link, other.snapshot) == (record.link, record.snapshot)
+            for name, other in self.records.items()
+            if name != key
         )
 
     def _twin(self, wish: Declaration | None) -> Record | None:
