@@ -9,23 +9,33 @@ import importlib
 from typing import Any
 
 _HOME = {
+    "ClusterAddons": "cluster.addons",
+    "GpuCluster": "cluster.component",
     "GpuNodePool": "pool.component",
+    "ImageRepository": "cluster.repository",
     "ModelDeployment": "deployment.component",
     "ModelStore": "store.component",
     "Platform": "platform",
     "SpecError": "errors",
     "StackSpec": "stack",
+    "VaultSecret": "cluster.vault_secret",
+    "WorkloadIdentity": "cluster.identity",
     "observe": "observe",
     "plan_stack": "planner",
 }
 
 __all__ = [
+    "ClusterAddons",
+    "GpuCluster",
     "GpuNodePool",
+    "ImageRepository",
     "ModelDeployment",
     "ModelStore",
     "Platform",
     "SpecError",
     "StackSpec",
+    "VaultSecret",
+    "WorkloadIdentity",
     "observe",
     "plan_stack",
 ]
