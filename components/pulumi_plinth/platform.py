@@ -12,7 +12,7 @@ from pulumi_plinth.deployment.component import ModelDeployment
 from pulumi_plinth.deployment.kubernetes.manifests import common_manifests
 from pulumi_plinth.deployment.kubernetes_resources import make_objects
 from pulumi_plinth.planner import StackPlan
-from pulumi_plinth.platform_oke import Reached, reach
+from pulumi_plinth.platform_oke import Reached, add_ons, reach
 from pulumi_plinth.pool.arguments import arguments_of
 from pulumi_plinth.pool.component import GpuNodePool
 from pulumi_plinth.store.args import args_of
@@ -54,6 +54,7 @@ class Platform(pulumi.ComponentResource):
             )
             for pool in plan.pools
         }
+        add_ons(name, plan, reached, pools, self)
         pods = self._pods(name, plan, pools, reached)
         endpoints = {item: server.endpoint for item, server in (*servers.items(), *pods.items())}
         self.endpoints = _by_name(endpoints)

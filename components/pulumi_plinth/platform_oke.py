@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,12 +14,16 @@ from pulumi_plinth.deployment.kubernetes_resources import make_provider
 from pulumi_plinth.oci_spec import PENDING
 from pulumi_plinth.planner import StackPlan
 from pulumi_plinth.pool.arguments import GpuNodePoolArgs
+from pulumi_plinth.pool.component import GpuNodePool
 
 if TYPE_CHECKING:
     from pulumi_plinth.cluster.component import GpuCluster
 
 AROUND = frozenset({"addons", "identities", "repository", "secrets"})
 """Parts of a ClusterSpec that are components of their own."""
+
+AUTOSCALER = "ClusterAutoscaler"
+"""The add-on that owns the size of autoscaled pools; its setting `nodes` lists least:most:id of each."""
 
 IN_KUBERNETES = frozenset({"pvc", "fss", "lustre"})
 """Kinds of stores that need objects in the cluster."""
@@ -59,6 +64,23 @@ def reach(name: str, plan: StackPlan, parent: pulumi.Resource) -> Reached:
     if plan.oke is not None and reached.cluster_id is not None:
         _around(name, plan.oke, reached.cluster_id, reached.inside(parent))
     return reached
+
+
+def add_ons(
+    name: str, plan: StackPlan, reached: Reached, pools: Mapping[str, GpuNodePool], parent: pulumi.Resource
+) -> None:
+    """Install the cluster's add-ons; the autoscaler is told of the pools it owns, unless somebody wrote them."""
+    if plan.oke is None or reached.cluster_id is None or not plan.oke.spec.addons:
+        return
+    from pulumi_plinth.cluster.addons import ClusterAddons
+
+    addons: dict[str, Any] = plan.oke.spec.model_dump(exclude_unset=True)["addons"]
+    owned = [pools[item.name].autoscaler_nodes for item in plan.pools if item.spec.autoscale]
+    if AUTOSCALER in addons and owned:
+        nodes = pulumi.Output.all(*owned).apply(lambda entries: ",".join(filter(None, entries)))
+        addons[AUTOSCALER]["configuration"] = {"nodes": nodes, **addons[AUTOSCALER].get("configuration", {})}
+    args: Any = {"cluster_id": reached.cluster_id, "addons": addons}
+    ClusterAddons(naming.child(name, "addons"), args, reached.inside(parent))
 
 
 def _cluster(name: str, plan: ClusterPlan | None, parent: pulumi.Resource) -> GpuCluster | None:
@@ -103,16 +125,12 @@ def _provider(
 
 
 def _around(name: str, plan: ClusterPlan, cluster_id: pulumi.Input[str], inside: pulumi.ResourceOptions) -> None:
-    from pulumi_plinth.cluster.addons import ClusterAddons
     from pulumi_plinth.cluster.identity import WorkloadIdentity
     from pulumi_plinth.cluster.repository import ImageRepository
     from pulumi_plinth.cluster.vault_secret import VaultSecret
 
     spec = plan.spec
     oci: dict[str, Any] = {"oci": plan.oci.model_dump(exclude_unset=True)} if plan.oci else {}
-    if spec.addons:
-        addons: Any = {"cluster_id": cluster_id, "addons": spec.model_dump(exclude_unset=True)["addons"]}
-        ClusterAddons(naming.child(name, "addons"), addons, inside)
     for key, identity in sorted(spec.identities.items()):
         args: Any = {**identity.model_dump(exclude_unset=True), "cluster_id": identity.cluster_id or cluster_id, **oci}
         WorkloadIdentity(naming.child(name, f"identity-{key}"), args, inside)

@@ -48,7 +48,10 @@ class ClusterAddons(pulumi.ComponentResource):
                 remove_addon_resources_on_delete=True,
                 override_existing=True,
                 version=None if addon.version == UNPINNED else addon.version,
-                configurations=[{"key": item, "value": value} for item, value in sorted(addon.configuration.items())],
+                configurations=[
+                    {"key": item, "value": value}
+                    for item, value in sorted(args["addons"][key].get("configuration", {}).items())
+                ],
                 opts=main_child(self, opts, pulumi.ResourceOptions(depends_on=needs)),
             )
         self.names = pulumi.Output.from_input([str(key) for key in sorted(made)])

@@ -94,7 +94,7 @@ class AddonArgs(TypedDict):
 
     version: str
     """Version, or auto."""
-    configuration: NotRequired[dict[str, str]]
+    configuration: NotRequired[dict[str, pulumi.Input[str]]]
     """Settings by OKE's keys; nested ones are JSON in text."""
 
 
