@@ -161,13 +161,14 @@ def _card_lines(found: ModelCard) -> Iterator[tuple[str, str]]:
 
 
 def _entry_json(entry: CatalogueEntry) -> dict[str, Any]:
-    from pulumi_plinth.model.catalogue import geometry
+    from pulumi_plinth.model.catalogue import geometry, weights_fault
 
-    found = geometry(entry)
+    found, fault = geometry(entry), weights_fault(entry, "storage.uri")
     said = entry.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"config"})
     said["capabilities"] = list(entry.all_capabilities())
     return {
-        **said, "publicWeights": entry.has_public_weights, "card": found.model_dump(mode="json") if found else None,
+        **said, "publicWeights": fault is None, **({"advice": fault.remedy} if fault else {}),
+        "card": found.model_dump(mode="json") if found else None,
     }  # fmt: skip
 
 

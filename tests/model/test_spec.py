@@ -5,7 +5,6 @@ from pydantic import ValidationError
 
 from pulumi_plinth.errors import faults_of
 from pulumi_plinth.model.capabilities import CAPABILITIES, PREFERRED, kind_of, preferred
-from pulumi_plinth.model.parameters import adapter_of_folder
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.spec import Spec
 
@@ -134,26 +133,6 @@ def test_capabilities_keep_their_spelling_and_have_a_preferred_name():
     assert kind_of(("CHAT", "EMBEDDING")) == "generate"
     assert set(PREFERRED) < set(CAPABILITIES)
     assert set(PREFERRED.values()) < set(CAPABILITIES)
-
-
-@pytest.mark.parametrize(
-    ("files", "config", "model", "adapter"),
-    [
-        ({"config.json"}, {}, "dir", None),
-        ({"config.json", "adapter_config.json"}, {}, "dir", "dir"),
-        ({"adapter_config.json"}, {"base_model_name_or_path": "org/base"}, "org/base", "dir"),
-    ],
-)
-def test_a_lora_folder_stands_for_its_base_model(files, config, model, adapter):
-    """An adapter's folder given as a model is split into base and adapter."""
-    found = adapter_of_folder("dir", frozenset(files), config)
-    assert (found.model, found.adapter) == (model, adapter)
-
-
-def test_a_lora_folder_without_a_base_is_refused():
-    """An adapter that does not say for which model cannot be loaded."""
-    with pytest.raises(ValueError, match="base_model_name_or_path"):
-        adapter_of_folder("dir", frozenset({"adapter_config.json"}), {})
 
 
 def _parts(model, seen):

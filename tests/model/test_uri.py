@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plinth_runtime.contract.uri import FORMS, StorageUri, UriError, grammar, hub_model
+from plinth_runtime.contract.uri import FORMS, StorageUri, UriError, grammar
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,6 @@ def test_defaults_are_meant_but_not_written():
     assert StorageUri.parse("hf://a/b").get("revision") == "main"
     assert StorageUri.parse("github://a/b").get("tag") == "latest"
     assert StorageUri.parse("s3://b").get("region") is None
-    assert str(hub_model("a/b", "v1")) == "hf://a/b@v1"
 
 
 def test_every_example_of_the_table_is_read_by_its_own_row():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -85,26 +83,3 @@ class ModelParams(Spec):
         if repeated:
             raise ValueError(f"repeats {', '.join(repeated)} in processorKwargs; use the field of that name instead")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterFolder:
-    """What a folder with an adapter says: the base model to load and the adapter to put on it."""
-
-    model: str
-    adapter: str | None
-
-
-def adapter_of_folder(name: str, files: frozenset[str], adapter_config: Mapping[str, Any]) -> AdapterFolder:
-    """Tell what `name` means when it is a folder with these files: an adapter's folder stands for its base model.
-
-    Raises ValueError when the folder holds only an adapter and does not say for which model.
-    """
-    if "adapter_config.json" not in files:
-        return AdapterFolder(name, None)
-    if "config.json" in files:
-        return AdapterFolder(name, name)
-    base = adapter_config.get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
-        raise ValueError("is an adapter without base_model_name_or_path; name the base model and give this as adapter")
-    return AdapterFolder(base, name)

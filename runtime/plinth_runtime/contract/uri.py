@@ -146,11 +146,6 @@ def expression(scheme: str) -> str:
     return "|".join(re.sub(r"\?P<\w+>", "?:", _pattern(form.grammar).pattern) for form in _forms(scheme))
 
 
-def hub_model(model: str, revision: str | None = None) -> StorageUri:
-    """Name a model on the Hugging Face hub. Raises UriError when the id cannot be one."""
-    return StorageUri.parse(f"hf://{model}" + (f"@{revision}" if revision else ""))
-
-
 def _scheme(text: str) -> str:
     scheme, separator, rest = text.partition("://")
     if not separator:

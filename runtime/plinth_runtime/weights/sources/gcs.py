@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -25,6 +25,7 @@ from plinth_runtime.weights.sources import (
     SourceError,
     TransientError,
 )
+from plinth_runtime.weights.sources.folders import folder_or_object
 from plinth_runtime.weights.sources.libraries import library
 from plinth_runtime.weights.sources.permits import Permit, Permits, PermitSession
 from plinth_runtime.weights.sources.store_errors import judge_endpoint
@@ -100,12 +101,8 @@ class GcsFolder:
     def list_objects(self) -> Listing:
         """List the folder, or the one object that the address names."""
         wire = Wire(self._wire)
-        folder = f"{self._prefix}/" if self._prefix else ""
         try:
-            rows = self._pages(wire, folder) or [
-                replace(row, name=self._prefix.rpartition("/")[2])
-                for row in self._pages(wire, self._prefix) if not row.name
-            ]  # fmt: skip
+            rows = folder_or_object(self._prefix, partial(self._pages, wire))
         except (RefusedError, NotFoundError) as error:
             raise _advised(error) from None
         finally:

@@ -12,11 +12,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 from plinth_runtime.contract.manifest import MANIFEST_NAME
 from plinth_runtime.contract.uri import StorageUri, grammar
 from plinth_runtime.errors import SourceRefusedError
 from plinth_runtime.weights.sources import Listing, NotFoundError, RefusedError, RemoteObject, SourceError
+from plinth_runtime.weights.sources.folders import folder_or_object
 from plinth_runtime.weights.sources.libraries import library
 from plinth_runtime.weights.sources.oci_answers import list_url, object_url, read_checksums, read_rows
 from plinth_runtime.weights.sources.oci_signers import OciIdentity, find_identity
@@ -172,11 +174,7 @@ class OciFolder:
     def _rows(self, wire: Wire) -> list[RemoteObject]:
         """List what lies below the folder, or the one object that the address names."""
         bucket = self._account.bucket(self._place, wire)
-        folder = f"{self._place.prefix}/" if self._place.prefix else ""
-        rows = self._pages(wire, bucket, folder) or [
-            replace(row, name=row.key.rpartition("/")[2])
-            for row in self._pages(wire, bucket, self._place.prefix) if row.key == self._place.prefix
-        ]  # fmt: skip
+        rows = folder_or_object(self._place.prefix, partial(self._pages, wire, bucket))
         if not rows:
             raise NotFoundError(f"{self._place.address}: there are no objects")
         return [replace(row, key=object_url(self._account.endpoint(self._place), bucket, row.key)) for row in rows]

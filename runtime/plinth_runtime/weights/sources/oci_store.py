@@ -15,6 +15,7 @@ from typing import Any
 from plinth_runtime.weights.sources import SourceError, TransientError
 from plinth_runtime.weights.sources.libraries import library
 from plinth_runtime.weights.sources.oci_errors import translated
+from plinth_runtime.weights.sources.small_upload import SmallUpload
 
 ALGORITHM = "CRC32C"
 
@@ -27,6 +28,11 @@ class OciTarget:
     bucket: tuple[str, str]
     key: str
     words: str
+
+    def put(self, content: bytes, crc32c: int) -> None:
+        """Store the object in one request."""
+        with translated(self.words):
+            self.client.put_object(*self.bucket, self.key, content, **_checksum(crc32c))
 
 
 class OciStore:
@@ -43,7 +49,7 @@ class OciStore:
         """Name the folder."""
         return self._address
 
-    def begin(self, name: str, size: int, part_size: int) -> OciUpload | OciSmallUpload:
+    def begin(self, name: str, size: int, part_size: int) -> OciUpload | SmallUpload:
         """Start an object."""
         with self._lock:
             if self._connected is None:
@@ -51,29 +57,7 @@ class OciStore:
         client, bucket = self._connected
         key = f"{self._prefix}/{name}" if self._prefix else name
         target = OciTarget(client, bucket, key, f"publishing {name} to {self._address}")
-        return OciUpload(target) if size > part_size else OciSmallUpload(target)
-
-
-class OciSmallUpload:
-    """An object of one part, or none; an `Upload`."""
-
-    def __init__(self, target: OciTarget) -> None:
-        self._target = target
-        self._content = b""
-
-    def put_part(self, number: int, data: memoryview, crc32c: int) -> None:  # noqa: ARG002 the whole is checked
-        """Keep the only part."""
-        self._content = bytes(data)
-
-    def complete(self, crc32c: int) -> None:
-        """Store the object."""
-        target = self._target
-        with translated(target.words):
-            target.client.put_object(*target.bucket, target.key, self._content, **_checksum(crc32c))
-
-    def abort(self) -> None:
-        """Forget the part."""
-        self._content = b""
+        return OciUpload(target) if size > part_size else SmallUpload(target.put)
 
 
 class OciUpload:

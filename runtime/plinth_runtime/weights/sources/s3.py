@@ -14,6 +14,7 @@ from dataclasses import replace
 from plinth_runtime.contract.manifest import MANIFEST_NAME
 from plinth_runtime.contract.uri import StorageUri
 from plinth_runtime.weights.sources import Listing, NotFoundError, RefusedError, RemoteObject
+from plinth_runtime.weights.sources.folders import folder_or_object
 from plinth_runtime.weights.sources.libraries import library
 from plinth_runtime.weights.sources.permits import PERMIT_SECONDS, Permit, Permits, PermitSession
 from plinth_runtime.weights.sources.s3_account import ADVICE, S3Account, translated
@@ -68,7 +69,7 @@ class S3Folder:
         """List the folder. Without a manifest in it, objects are asked for their checksums one by one."""
         try:
             with translated(self._address):
-                rows = self._rows()
+                rows = folder_or_object(self._prefix, self._pages)
                 if not any(row.name == MANIFEST_NAME for row in rows):
                     rows = self._look_at_all(rows)
         finally:
@@ -80,14 +81,6 @@ class S3Folder:
     def session(self) -> PermitSession:
         """Give a stream."""
         return PermitSession(Wire(self._wire), self._permits, ADVICE)
-
-    def _rows(self) -> list[RemoteObject]:
-        folder = f"{self._prefix}/" if self._prefix else ""
-        return self._pages(folder) or [
-            replace(row, name=row.key.rpartition("/")[2])
-            for row in self._pages(self._prefix)
-            if row.key == self._prefix
-        ]
 
     def _pages(self, prefix: str) -> list[RemoteObject]:
         """List everything that begins with a prefix. Keys that end in a slash stand for folders in consoles."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from plinth_runtime.weights.sources import SourceError
 from plinth_runtime.weights.sources.s3_account import S3Account, translated
+from plinth_runtime.weights.sources.small_upload import SmallUpload
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class S3Target:
             return {"ChecksumCRC32C": crc_text(crc32c)}
         return {"ContentMD5": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()}
 
+    def put(self, content: bytes, crc32c: int) -> None:
+        """Store the object in one request."""
+        with translated(self.words):
+            self.client.put_object(**self.where, Body=content, **self.checksum(content, crc32c))
+
 
 class S3Store:
     """One folder of a bucket that is published to; a `Store`. `place` is bucket and prefix."""
@@ -44,7 +50,7 @@ class S3Store:
         """Name the folder."""
         return self._address
 
-    def begin(self, name: str, size: int, part_size: int) -> S3Upload | S3SmallUpload:
+    def begin(self, name: str, size: int, part_size: int) -> S3Upload | SmallUpload:
         """Start an object."""
         key = f"{self._prefix}/{name}" if self._prefix else name
         target = S3Target(
@@ -53,30 +59,7 @@ class S3Store:
             f"publishing {name} to {self._address}",
             self._account.is_aws,
         )
-        return S3Upload(target) if size > part_size else S3SmallUpload(target)
-
-
-class S3SmallUpload:
-    """An object of one part, or none; an `Upload`."""
-
-    def __init__(self, target: S3Target) -> None:
-        self._target = target
-        self._content = b""
-
-    def put_part(self, number: int, data: memoryview, crc32c: int) -> None:  # noqa: ARG002 the whole is checked
-        """Keep the only part."""
-        self._content = bytes(data)
-
-    def complete(self, crc32c: int) -> None:
-        """Store the object."""
-        target = self._target
-        with translated(target.words):
-            sums = target.checksum(self._content, crc32c)
-            target.client.put_object(**target.where, Body=self._content, **sums)
-
-    def abort(self) -> None:
-        """Forget the part."""
-        self._content = b""
+        return S3Upload(target) if size > part_size else SmallUpload(target.put)
 
 
 class S3Upload:
