@@ -21,6 +21,16 @@ def expression(key, operator, *values):
     return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
 
 
+def both(first, second):
+    """A term of two expressions."""
+    return {"matchExpressions": first["matchExpressions"] + second["matchExpressions"]}
+
+
+def field(operator, *names):
+    """A term that selects by the node's name."""
+    return {"matchFields": [{"key": "metadata.name", "operator": operator, "values": list(names)}]}
+
+
 @pytest.mark.parametrize(
     ("storage", "wanted"),
     [
@@ -63,13 +73,14 @@ def expression(key, operator, *values):
         (required(expression("example.com/pool", "In", "big")), True),
         (required(expression("a/b/c", "DoesNotExist")), False),
         (required(expression("gpu", "In", "a100"), expression("zone", "In", "a")), True),
-        (required({"matchExpressions": [*expression("gpu", "Exists")["matchExpressions"], *expression("zone", "In", "b")["matchExpressions"]]}), False),
+        (required(both(expression("gpu", "Exists"), expression("zone", "In", "b"))), False),
+        (required(both(expression("gpu", "Exists"), expression("zone", "In", "a"))), True),
         (required({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node-1"]}]}), True),
         (required({"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["node-1"]}]}), False),
-        (required({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node-1", "node-2"]}]}), False),
+        (required(field("In", "node-1", "node-2")), False),
         (required({"matchFields": [{"key": "metadata.uid", "operator": "In", "values": ["node-1"]}]}), False),
         (required({"matchFields": [{"key": "metadata.name", "operator": "Exists"}]}), False),
-        (required({**expression("gpu", "Exists"), "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["x"]}]}), False),
+        (required({**expression("gpu", "Exists"), **field("In", "x")}), False),
         ({"nodeSelector": {"zone": "b"}, **required(expression("gpu", "Exists"))}, False),
     ],
 )  # fmt: skip
