@@ -25,7 +25,7 @@ WRITE_OBJECTS = "{OBJECT_INSPECT, OBJECT_READ, OBJECT_CREATE, OBJECT_OVERWRITE}"
 """Publishers write and replace; they delete nothing, neither objects nor versions."""
 
 READ_SECRET = "read secret-bundles"  # noqa: S105 a verb of policies
-_VALUE = re.compile(r"[A-Za-z0-9._/:-]+")
+_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 _OPEN = re.compile(r"<([a-z]+)>")
 
 ServiceAccountName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
