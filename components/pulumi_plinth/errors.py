@@ -150,7 +150,7 @@ def _keys_at(document: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
         models = list(_models_in(match.annotation))
         tags = [kind[1] for step in location if (kind := _TAG.fullmatch(str(step)))]
         chosen = [model for model in models if len(models) > 1 and _kind_of(model) in tags]
-        current = (chosen or models or [None])[-1]
+        current = next(reversed(chosen or models), None)
     return sorted(field.alias or name for name, field in getattr(current, "model_fields", {}).items())
 
 

@@ -43,7 +43,7 @@ def schema_of(part: str) -> dict[str, Any]:
     if part == "package":
         from pulumi_plinth.hosting import PlinthProvider
 
-        return dict(json.loads(PlinthProvider().schema))
+        return dict(json.loads(PlinthProvider().schema or "{}"))
     specs: dict[str, Any] = {
         "stack": StackSpec,
         "store": StoreSpec,

@@ -16,7 +16,7 @@ REPORT_LIMIT_BYTES = 16 << 20
 """A report of a benchmark has some kilobytes."""
 
 
-class Throughput(click.ParamType):
+class Throughput(click.ParamType[ThroughputSpec]):
     """Tokens a second of one replica, with who measured them."""
 
     name = "number|file"
