@@ -19,7 +19,7 @@ from pulumi_plinth.deployment.kubernetes.plan import ServerPlan, plan_server
 from pulumi_plinth.deployment.kubernetes.spec import KubernetesSpec
 from pulumi_plinth.deployment.outline import Outline
 from pulumi_plinth.deployment.plan import DeploymentCase, DeploymentPlan, plan_deployment
-from pulumi_plinth.deployment.totals import totals
+from pulumi_plinth.deployment.totals import Totals, totals
 from pulumi_plinth.errors import Fault, SpecError
 from pulumi_plinth.fit.market import Market
 from pulumi_plinth.located import located, readers
@@ -27,7 +27,7 @@ from pulumi_plinth.model.describe import described
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.pool.case import PoolCase
 from pulumi_plinth.pool.plan import PoolPlan
-from pulumi_plinth.pools import nodes_of, plan_pools, pool_cases
+from pulumi_plinth.pools import bill_of, nodes_of, plan_pools, pool_cases
 from pulumi_plinth.quantities import human_gib
 from pulumi_plinth.stack import CONFIG_KEY, StackSpec
 from pulumi_plinth.store.plan import StoreCase, StorePlan, plan_store, store_faults
@@ -77,6 +77,11 @@ class StackPlan:
         ]
         return tuple(sorted(outlines, key=lambda outline: outline.name))
 
+    def totals(self) -> Totals:
+        """Add up what is paid for: pools that are made, and nodes of deployments that are on none."""
+        made = [pool for pool in self.pools if pool.spec.kind != "existing"]
+        return totals(self.outlines(), map(bill_of, made))
+
     def _only_planned(self) -> Iterator[GpuPlan]:
         """Yield what would run on GPUs and has no cluster to run on."""
         deployed = {server.name for server in self.servers}
@@ -105,7 +110,7 @@ class StackPlan:
                 [*map(_deployment_json, self.deployments), *self._on_kubernetes()],
                 key=lambda said: str(said["name"]),
             ),
-            "totals": asdict(totals(self.outlines())),
+            "totals": asdict(self.totals()),
         }
 
     def _on_kubernetes(self) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from pulumi_plinth.cluster.spec import ClusterSpec
 from pulumi_plinth.deployment.facts import CardFacts, PoolNodes
 from pulumi_plinth.deployment.gpu_plan import GpuPlan
+from pulumi_plinth.deployment.totals import Nodes
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.market import Market
 from pulumi_plinth.oci_spec import PENDING
@@ -102,6 +103,14 @@ def plan_pools(
         if plan := plan_pool(replace(case, needs=_needs(on_it, cards)), faults):
             made.append(plan)
     return tuple(made)
+
+
+def bill_of(plan: PoolPlan) -> Nodes:
+    """Return what is paid for a pool that is made."""
+    count = (plan.spec.least, plan.spec.most)
+    return Nodes(
+        plan.name, plan.shape.name, (plan.shape.gpus * count[0], plan.shape.gpus * count[1]), count, plan.price
+    )
 
 
 def nodes_needed(claims: Iterable[Claim], gpus: int) -> int:

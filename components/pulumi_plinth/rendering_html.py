@@ -10,7 +10,7 @@ from html import escape
 from importlib.resources import files
 
 from pulumi_plinth.deployment.outline import Outline
-from pulumi_plinth.deployment.totals import totals
+from pulumi_plinth.deployment.totals import Totals
 from pulumi_plinth.planner import StackPlan
 from pulumi_plinth.quantities import human_gib
 from pulumi_plinth.rendering_parts import LOOKS, Segment, segments
@@ -36,7 +36,7 @@ def page(stack: str, plan: StackPlan) -> str:
         f"<style>{style}{_fills()}</style></head><body>",
         f"<h1>Plan of stack {escape(stack)}</h1>",
         f'<p class="quiet">{len(outlines)} deployments, as <code>plinth plan</code> decided them.</p>',
-        *_totals(outlines),
+        *_totals(outlines, plan.totals()),
         *(line for outline in outlines for line in _deployment(outline, arguments.get(outline.name, ""))),
         "</body></html>",
     ]
@@ -59,8 +59,7 @@ def _name(part: str) -> str:
     return "part-" + part.replace(" ", "-")
 
 
-def _totals(outlines: tuple[Outline, ...]) -> Iterator[str]:
-    total = totals(outlines)
+def _totals(outlines: tuple[Outline, ...], total: Totals) -> Iterator[str]:
     if not total.gpus[1]:
         yield '<p class="quiet">Nothing is bought: every deployment runs on this host.</p>'
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pulumi_plinth.deployment.outline import Outline
-from pulumi_plinth.deployment.totals import Bounds, Totals, totals
+from pulumi_plinth.deployment.totals import Bounds, Totals
+from pulumi_plinth.fit.layout import Reason
 from pulumi_plinth.planner import StackPlan
 from pulumi_plinth.quantities import human_gib
 from pulumi_plinth.rendering_parts import cells, segments
@@ -31,7 +32,11 @@ def show_plan(console: Console, spec: StackSpec, plan: StackPlan) -> None:
     digests = {item.name: f"  launch {item.launch.digest()[:12]}" for item in plan.deployments}
     for outline in plan.outlines():
         show_outline(console, outline, digests.get(outline.name, ""))
-    show_totals(console, totals(plan.outlines()))
+    for pool in plan.pools:
+        console.print()
+        console.print(f"[bold]{escape(pool.summary())}[/]")
+        show_reasons(console, pool.reasons)
+    show_totals(console, plan.totals())
 
 
 def show_outline(console: Console, outline: Outline, tail: str = "") -> None:
@@ -39,12 +44,17 @@ def show_outline(console: Console, outline: Outline, tail: str = "") -> None:
     console.print()
     console.print(f"[bold]{outline.name}[/]  {escape(title(outline))}{tail}")
     show_bar(console, outline)
-    table = Table(box=None, show_header=False, padding=(0, 2))
-    for reason in outline.reasons:
-        table.add_row(escape(reason.subject), escape(reason.text))
-    console.print(table)
+    show_reasons(console, outline.reasons)
     for line in alternative_lines(outline):
         console.print(line, markup=False, highlight=False)
+
+
+def show_reasons(console: Console, reasons: Iterable[Reason]) -> None:
+    """Print each decision with its arithmetic."""
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for reason in reasons:
+        table.add_row(escape(reason.subject), escape(reason.text))
+    console.print(table)
 
 
 def title(outline: Outline) -> str:

@@ -71,6 +71,7 @@ class GpuPlan:
             replicas=self.replicas,
             price=self.told.price,
             alternatives=self.alternatives,
+            pool=self.pool.name if self.pool else None,
         )
 
     def to_json(self) -> dict[str, Any]:

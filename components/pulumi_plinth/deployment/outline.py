@@ -38,6 +38,8 @@ class Outline:
     replicas: Range = ONE
     price: Price | None = None
     alternatives: tuple[Option, ...] = field(default=())
+    pool: str | None = None
+    """The pool it runs on, which is paid for as a whole."""
 
     def summary(self) -> str:
         """Say it in one line, as a preview does."""

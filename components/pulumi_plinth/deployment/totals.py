@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pulumi_plinth.deployment.outline import Outline
+from pulumi_plinth.fit.price import Price
 
 Bounds = tuple[float, float]
 """At the fewest and at the most replicas."""
@@ -52,27 +53,43 @@ def _least(pair: Any) -> float:
     return float(pair[0]) if isinstance(pair, list | tuple) and pair else 0.0
 
 
-def totals(outlines: Iterable[Outline]) -> Totals:
-    """Add up."""
-    bought = [outline for outline in outlines if outline.gpus]
-    prices = [outline.price for outline in bought if outline.price]
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Nodes that are paid for: `count` of `gpus` GPUs each, at the fewest and at the most."""
+
+    name: str
+    shape: str
+    gpus: tuple[int, int]
+    count: tuple[int, int]
+    price: Price | None
+
+
+def totals(outlines: Iterable[Outline], pools: Iterable[Nodes] = ()) -> Totals:
+    """Add up: pools as a whole, and the nodes of deployments that are on none."""
+    outlines = [outline for outline in outlines if outline.gpus and outline.pool is None]
+    bought = [*map(_nodes, outlines), *(pools := list(pools))]
+    prices = [item.price for item in bought if item.price]
     nodes: dict[str, tuple[int, int]] = {}
     buckets: set[str] = set()
-    for outline in bought:
-        least, most = nodes.get(outline.place, (0, 0))
-        replicas = outline.replicas
-        nodes[outline.place] = (least + outline.nodes * replicas.least, most + outline.nodes * replicas.most)
+    for item in bought:
+        least, most = nodes.get(item.shape, (0, 0))
+        nodes[item.shape] = (least + item.count[0], most + item.count[1])
+    volumes = [item.price.storage_per_month for item in pools if item.price and item.price.storage_per_month]
     return Totals(
-        gpus=(
-            sum(outline.gpus * outline.replicas.least for outline in bought),
-            sum(outline.gpus * outline.replicas.most for outline in bought),
-        ),
+        gpus=(sum(item.gpus[0] for item in bought), sum(item.gpus[1] for item in bought)),
         nodes=dict(sorted(nodes.items())),
         per_hour=_sum(price.per_hour for price in prices),
         per_month=_sum(price.per_month for price in prices),
-        storage_per_month=_sum(_storage(outline, buckets) for outline in bought),
-        unpriced=tuple(outline.name for outline in bought if outline.price is None),
+        storage_per_month=_sum([*(_storage(outline, buckets) for outline in outlines), *volumes]),
+        unpriced=tuple(item.name for item in bought if item.price is None),
     )
+
+
+def _nodes(outline: Outline) -> Nodes:
+    replicas = outline.replicas
+    gpus = (outline.gpus * replicas.least, outline.gpus * replicas.most)
+    count = (outline.nodes * replicas.least, outline.nodes * replicas.most)
+    return Nodes(outline.name, outline.place, gpus, count, outline.price)
 
 
 def _storage(outline: Outline, buckets: set[str]) -> Bounds:
