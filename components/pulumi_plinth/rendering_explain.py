@@ -36,6 +36,7 @@ SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "reasons": (ALL, ()),
     "shape": (("shape", "card", "region"), ()),
     "region": (("region",), ()),
+    "pool": (("shape",), ()),
     "concurrency": (("concurrency", "cache", "batch"), CACHE),
     "host_memory_bytes": (("host memory",), ()),
     "shared_memory_bytes": (("host memory",), ()),
