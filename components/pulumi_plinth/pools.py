@@ -42,7 +42,8 @@ def pool_cases(spec: StackSpec, market: Market, faults: list[Fault]) -> dict[str
         path = f"{CONFIG_KEY}.pools.{name}"
         shape = shape_of(path, pool, market, faults)
         if shape is not None:
-            found[name] = PoolCase(path, name, with_defaults(pool, spec), shape, storage=market.storage)
+            needs = Needs(autoscaler=_may_scale(spec.cluster))
+            found[name] = PoolCase(path, name, with_defaults(pool, spec), shape, needs, market.storage)
     return found
 
 
@@ -77,6 +78,11 @@ def _of_cluster(pool: PoolSpec, cluster: ClusterSpec | None) -> dict[str, Any]:
     }
 
 
+def _may_scale(cluster: ClusterSpec | None) -> bool:
+    """Tell whether an autoscaler may be there: one in a cluster that is made can only be an add-on of the stack."""
+    return cluster is None or cluster.id is not None or "ClusterAutoscaler" in cluster.addons
+
+
 def nodes_of(case: PoolCase) -> PoolNodes:
     """Describe a pool as deployments are planned on it."""
     spec = case.spec
@@ -100,7 +106,7 @@ def plan_pools(
     for name, case in cases.items():
         on_it = [plan for plan in plans if plan.pool and plan.pool.name == name]
         faults.extend(_room_faults(case, on_it))
-        if plan := plan_pool(replace(case, needs=_needs(on_it, cards)), faults):
+        if plan := plan_pool(replace(case, needs=_needs(case, on_it, cards)), faults):
             made.append(plan)
     return tuple(made)
 
@@ -146,8 +152,9 @@ def _room_faults(case: PoolCase, plans: Sequence[GpuPlan]) -> Iterator[Fault]:
     yield Fault(f"{case.path}.{field}", most, problem, f"write {need}, or fewer replicas")
 
 
-def _needs(plans: Sequence[GpuPlan], cards: Mapping[str, CardFacts]) -> Needs:
+def _needs(case: PoolCase, plans: Sequence[GpuPlan], cards: Mapping[str, CardFacts]) -> Needs:
     """Add up the weights of all models on the pool: any node may get any of them."""
     weights = {plan.model: card.weight_bytes for plan in plans if (card := cards[plan.name].card)}
     spanning = tuple(plan.name for plan in plans if plan.told.fitted.nodes > 1)
-    return Needs(sum(weights.values()), tuple(plan.name for plan in plans), spanning)
+    names = tuple(plan.name for plan in plans)
+    return replace(case.needs, weight_bytes=sum(weights.values()), deployments=names, spans_nodes=spanning)

@@ -24,6 +24,8 @@ class Needs:
     deployments: tuple[str, ...] = ()
     spans_nodes: tuple[str, ...] = ()
     """Those whose replicas are spread over several nodes."""
+    autoscaler: bool = True
+    """Whether there is, or may be, a cluster autoscaler."""
 
 
 NOTHING = Needs()

@@ -36,6 +36,8 @@ def pool_reasons(case: PoolCase, change: Replacing) -> Iterator[Reason]:
     if case.needs.spans_nodes and not (spec.rdma or case.self_managed):
         who = ", ".join(case.needs.spans_nodes)
         yield Reason("rdma", f"WARNING: replicas of {who} span nodes and this pool has no RDMA: expect slow answers")
+    if spec.autoscale and not case.needs.autoscaler:
+        yield Reason("size", "WARNING: nobody changes it: add ClusterAutoscaler to cluster.addons")
     for verdict in verdicts(case):
         if verdict.severity is Severity.WARN:
             yield Reason("check", f"WARNING: {verdict.problem}; {verdict.remedy}")
