@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from pulumi_plinth.deployment.fetching import room_faults
 from pulumi_plinth.deployment.gpu_case import GpuCase
 from pulumi_plinth.deployment.gpu_plan import GpuPlan, plan_gpus
 from pulumi_plinth.deployment.kubernetes.case import ServerCase
-from pulumi_plinth.deployment.kubernetes.plan import ServerPlan, plan_server
+from pulumi_plinth.deployment.kubernetes.plan import ServerPlan, name_clashes, plan_server
 from pulumi_plinth.deployment.kubernetes.spec import KubernetesSpec
 from pulumi_plinth.deployment.outline import Outline
 from pulumi_plinth.deployment.plan import DeploymentCase, DeploymentPlan, plan_deployment
@@ -140,6 +141,7 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
     planned_pools = plan_pools(pools, on_gpus, facts.cards, faults)
     at_stores = spec.model_copy(update={"models": located(spec, stores)})
     servers = tuple(_servers(at_stores, facts, {plan.name: plan for plan in on_gpus}, templates, faults))
+    faults.extend(name_clashes(servers, f"{CONFIG_KEY}.deployments"))
     oke = _oke(spec, facts, faults)
     if faults:
         raise SpecError(faults)
@@ -245,6 +247,7 @@ def _servers(
     """Decide what runs on the cluster, if there is one."""
     if spec.kubernetes is None:
         return
+    pooled = Counter(item.pool for item in spec.on("kubernetes").values() if item.pool)
     for name, item in sorted(spec.on("kubernetes").items()):
         case = ServerCase(
             path=f"{CONFIG_KEY}.deployments.{name}",
@@ -254,6 +257,7 @@ def _servers(
             facts=facts.cards[name],
             cluster=spec.kubernetes,
             chat_template=templates.get(item.model),
+            alone=item.pool is None or pooled[item.pool] == 1,
         )
         if (plan := plan_server(case, gpus.get(name), faults)) is not None:
             yield plan

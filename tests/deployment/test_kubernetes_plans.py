@@ -114,6 +114,34 @@ def test_without_a_cluster_nothing_but_sizes_is_planned():
         StackSpec.parse(document)
 
 
+def test_two_deployments_do_not_share_a_name():
+    """Names that follow from a deployment's are not those of another."""
+    document = pods()
+    document["deployments"]["chat-group"] = document["deployments"]["chat"]
+    document["deployments"]["chat"] = document["deployments"]["chat"] | {"workload": "stateful-set"}
+    assert any("has an object called chat-group in namespace plinth, as chat has" in text for text in faults(document))
+
+
+def test_a_pool_says_which_nodes_and_how_many():
+    """Its labels are selected, its taints borne; what it has beyond the replicas is free for rollouts."""
+    pool = {
+        "kind": "existing",
+        "shape": "VM.GPU.A10.1",
+        "labels": {"team": "a"},
+        "taints": [{"key": "a", "value": "b"}],
+    }
+    fields = {"shape": None, "pool": "own"}
+    for size, others, strategy in ((2, 0, "surge"), (1, 0, "recreate"), (2, 1, "recreate")):
+        document = pods(fields, pools={"own": pool | {"size": size}})
+        for number in range(others):
+            document["deployments"][f"other-{number}"] = document["deployments"]["chat"]
+        plan = next(plan for plan in planned(document).servers if plan.name == "chat")
+        assert dict(plan.placement.node_selector) == {"team": "a"}
+        assert [item.key for item in plan.placement.tolerations] == ["nvidia.com/gpu", "a"]
+        assert plan.placement.tolerations[1].value == "b"
+        assert plan.workload.strategy == strategy
+
+
 @pytest.mark.parametrize(
     ("fields", "strategy", "why"),
     [

@@ -83,7 +83,7 @@ def limits_of(case: GpuCase) -> Limits:
     spec, least = case.spec, max(case.spec.replicas.min, 1)
     return Limits(
         usd_per_hour=spec.budget,
-        nodes=case.pool.most if case.pool else spec.node.count if spec.node else None,
+        nodes=spec.node.count if spec.node else None,  # a pool is not one replica's; its room is judged for all
         requests=-(-spec.concurrency // least) if spec.concurrency else None,
         sequences=case.sequences,
         terms=case.terms,

@@ -25,6 +25,8 @@ class ServerCase:
     facts: CardFacts
     cluster: KubernetesSpec
     chat_template: str | None = None
+    alone: bool = True
+    """Whether no other deployment runs on its pool."""
 
     @property
     def namespace(self) -> str:
@@ -47,7 +49,8 @@ class Demand:
     """What one replica takes: `nodes` pods of `gpus` GPUs each, `ranks` for one copy. Sizes are bytes of one pod.
 
     `kv_cache_bytes` is None where the engine takes what its share of the GPU leaves. `arguments` are the engine's, as
-    planned. `labels` are those of the nodes that were planned for, `capacity` the GPUs there are, if somebody said.
+    planned. `labels` and `taints` (key=value:effect) are those of the nodes that were planned for, `capacity` the GPUs
+    there are for this deployment, if somebody said.
     """
 
     device: Literal["cpu", "cuda"]

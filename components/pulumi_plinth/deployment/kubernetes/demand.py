@@ -39,7 +39,7 @@ def demand_of_gpus(case: ServerCase, plan: GpuPlan, faults: list[Fault]) -> Dema
     faults.extend(_uneven(case, layout, nodes))
     labels = ((INSTANCE_TYPE, shape.name),) if shape.provider in CLOUDS and not case.spec.pod.node_selector else ()
     resource = GPU_RESOURCES.get(shape.vendor, GPU_RESOURCES["nvidia"])
-    stated, pool = case.spec.node, plan.pool
+    pool = plan.pool
     return Demand(
         device="cuda",
         card=card,
@@ -56,9 +56,17 @@ def demand_of_gpus(case: ServerCase, plan: GpuPlan, faults: list[Fault]) -> Dema
         arguments=plan.arguments,
         replicas=plan.replicas,
         labels=pool.selector if pool else labels,
-        capacity=stated.gpus * stated.count if stated and stated.count else None,
+        capacity=_capacity(case, plan),
         taints=tuple(taint for taint in pool.taints if taint.partition("=")[0] != resource) if pool else (),
     )
+
+
+def _capacity(case: ServerCase, plan: GpuPlan) -> int | None:
+    """Return the GPUs that there are for this deployment; what others share is nobody's to count on."""
+    stated, pool = case.spec.node, plan.pool
+    if pool:
+        return pool.most * plan.shape.gpus if pool.most is not None and case.alone else None
+    return stated.gpus * stated.count if stated and stated.count else None
 
 
 def _uneven(case: ServerCase, layout: Layout, nodes: int) -> Iterator[Fault]:

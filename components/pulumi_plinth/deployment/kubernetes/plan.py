@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,6 +113,19 @@ def plan_server(case: ServerCase, gpus: GpuPlan | None, faults: list[Fault]) -> 
         outline=outline,
     )
     return _told(plan)
+
+
+def name_clashes(plans: Iterable[ServerPlan], path: str) -> Iterator[Fault]:
+    """Find deployments whose objects would have the name of another's, in the same namespace."""
+    owner: dict[tuple[str, str], str] = {}
+    for plan in plans:
+        groups = plan.workload.replicas or 1 if plan.workload.kind == "stateful-set" else 1
+        derived = {naming.group_service(plan.name), *(naming.group_set(plan.name, number) for number in range(groups))}
+        for name in sorted({plan.name, *derived}):
+            first = owner.setdefault((plan.namespace, name), plan.name)
+            if first != plan.name:
+                problem = f"has an object called {name} in namespace {plan.namespace}, as {first} has"
+                yield Fault(f"{path}.{plan.name}", None, problem, "name one of them otherwise")
 
 
 def _told(plan: ServerPlan) -> ServerPlan:
