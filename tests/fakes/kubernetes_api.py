@@ -107,10 +107,10 @@ class Api:
             answer = self._http.request(method, path, params=query, content=body, headers=headers)
         except TransportError as error:
             raise ApiError(0, f"configured Kubernetes cluster is unreachable: {error}") from error
-        content = answer.json() if answer.content else {}
+        structured = "json" in answer.headers.get("content-type", "")
         if answer.status_code >= HTTPStatus.BAD_REQUEST:
-            raise ApiError(answer.status_code, content.get("message", answer.text))
-        return content
+            raise ApiError(answer.status_code, answer.json()["message"] if structured else answer.text.strip())
+        return answer.json()
 
 
 def wait(step, seconds, stopped):

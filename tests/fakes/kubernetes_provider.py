@@ -63,7 +63,7 @@ class Kubernetes(provider_pb2_grpc.ResourceProviderServicer):
             self._api = Api(settings["kubeconfig"], settings.get("context"))
         self._namespace = settings.get("namespace") or self._api.namespace
         return provider_pb2.ConfigureResponse(
-            acceptSecrets=True, supportsPreview=True, supportsAutonamingConfiguration=True
+            acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
         )
 
     def Check(self, request, context):
@@ -103,7 +103,7 @@ class Kubernetes(provider_pb2_grpc.ResourceProviderServicer):
         replaces = replacing(found, after["apiVersion"], after["kind"])
         kinds = provider_pb2.PropertyDiff
         detailed = {
-            path: kinds(kind=getattr(kinds, f"{kind}_REPLACE" if path in replaces else kind), inputDiff=True)
+            path: kinds(kind=getattr(kinds, f"{kind}_REPLACE" if path in replaces else kind))
             for path, kind in found.items()
         }
         changed = provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE

@@ -84,7 +84,7 @@ def _kind(_api, live):
 
 
 def _true_conditions(live):
-    rows = live.get("status", {}).get("conditions", [])
+    rows = live.get("status", {}).get("conditions") or []
     return {row["type"]: row.get("message", "") for row in rows if row["status"] == "True"}
 
 
