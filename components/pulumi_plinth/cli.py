@@ -148,14 +148,23 @@ def _write(path: Path, text: str) -> None:
         raise PlinthError(f"{path} cannot be written: {error.strerror}") from error
 
 
+def _show_change(console: Any, carrier: Any, planned: Any) -> None:
+    from pulumi_plinth.naming import TOTALS
+    from pulumi_plinth.rendering_plan import show_change
+
+    show_change(console, carrier.outputs(show_secrets=False).get(TOTALS) or {}, planned.totals())
+
+
 @main.command()
 @common
 @deployer_option
 def preview(stack: str, cwd: Path, deployer: str) -> None:
     """Show what `up` would change."""
     workspace, console = _workspace(cwd, stack), _console()
-    workspace.plan().deployable()
-    if _deployer(workspace, deployer, console).preview() is False:
+    planned = workspace.plan().deployable()
+    carrier = _deployer(workspace, deployer, console)
+    _show_change(console, carrier, planned)
+    if carrier.preview() is False:
         console.print("no changes")
 
 
@@ -176,8 +185,10 @@ def up(stack: str, cwd: Path, deployer: str, yes: bool, as_json: bool) -> None:
     from pulumi_plinth.rendering_plan import show_plan
 
     workspace, console = _workspace(cwd, stack), _console(as_json=as_json)
-    show_plan(console, workspace.spec(), workspace.plan().deployable())
+    planned = workspace.plan().deployable()
+    show_plan(console, workspace.spec(), planned)
     carrier = _deployer(workspace, deployer, console)
+    _show_change(console, carrier, planned)
     console.print("preview:")
     if carrier.preview() is False:
         console.print("no changes")

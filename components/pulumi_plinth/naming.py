@@ -21,6 +21,9 @@ STATE_FOLDER = ".plinth"
 ENDPOINTS, KEYS, MANAGEMENT = "endpoints", "keys", "management"
 """The stack's outputs: each maps the name of a deployment to its value."""
 
+TOTALS = "totals"
+"""The stack's output that says what it takes; the next deployment is compared with it."""
+
 
 def run_dir(root: Path, stack: str, deployment: str) -> Path:
     """Where a local server keeps its launch file, lock, status and log."""

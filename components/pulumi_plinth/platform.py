@@ -4,6 +4,7 @@ No postponed annotations here: schemas for other languages are read from them.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 
@@ -23,12 +24,14 @@ class Platform(pulumi.ComponentResource):
     """Stores, and the deployments that serve models from them.
 
     Raises SpecError, before anything is registered, for a plan with deployments that this release only plans.
-    Outputs, each a map by name of deployment: `endpoints`, `management` and the secret `keys`.
+    Outputs, each a map by name of deployment: `endpoints`, `management` and the secret `keys`;
+    and `totals`, nodes and dollars that the next deployment is compared with.
     """
 
     endpoints: pulumi.Output[dict[str, str]]
     management: pulumi.Output[dict[str, str]]
     keys: pulumi.Output[dict[str, str]]
+    totals: pulumi.Output[dict[str, Any]]
 
     def __init__(self, name: str, plan: StackPlan, opts: pulumi.ResourceOptions | None = None) -> None:
         plan = plan.deployable()
@@ -60,7 +63,10 @@ class Platform(pulumi.ComponentResource):
         self.endpoints = _by_name(endpoints)
         self.management = _by_name({name: server.management for name, server in servers.items()})
         self.keys = pulumi.Output.secret(_by_name({name: server.key for name, server in servers.items()}))
-        self.register_outputs({"endpoints": self.endpoints, "management": self.management, "keys": self.keys})
+        self.totals = pulumi.Output.from_input(plan.totals().kept())
+        self.register_outputs(
+            {"endpoints": self.endpoints, "management": self.management, "keys": self.keys, "totals": self.totals}
+        )
 
     def _pods(
         self, name: str, plan: StackPlan, pools: Mapping[str, GpuNodePool], reached: Reached

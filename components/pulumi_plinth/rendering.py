@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pulumi_plinth.embedded.events import Diagnostic, Event, StepFinished
 from pulumi_plinth.errors import without_traceback
+from pulumi_plinth.naming import TOTALS
 
 ROOT_TYPE = "pulumi:pulumi:Stack"
 _MARKS = {
@@ -45,9 +46,11 @@ def show_event(console: Console, event: Event, *, verbose: bool = False) -> None
 
 
 def show_outputs(console: Console, outputs: Mapping[str, Any]) -> None:
-    """Print the outputs, maps flattened to `name.key`."""
+    """Print the outputs, maps flattened to `name.key`; the totals are shown by the plan."""
     console.print("Outputs:")
     for name, value in sorted(outputs.items()):
+        if name == TOTALS:
+            continue
         rows = {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
         for key, item in sorted(rows.items()):
             console.print(f"  {key:32} {item}", markup=False, highlight=False, soft_wrap=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pulumi_plinth.deployment.outline import Outline
-from pulumi_plinth.deployment.totals import Bounds, Totals
+from pulumi_plinth.deployment.totals import Bounds, Totals, change
 from pulumi_plinth.fit.layout import Reason
 from pulumi_plinth.planner import StackPlan
 from pulumi_plinth.quantities import human_gib
@@ -114,6 +115,13 @@ def show_totals(console: Console, total: Totals) -> None:
         console.print("[bold]total[/]")
         for subject, text in total_lines(total):
             console.print(f"  {subject:<12}{text}", markup=False, highlight=False)
+
+
+def show_change(console: Console, before: Mapping[str, Any], total: Totals) -> None:
+    """Print what a deployment adds and takes away; nothing where nothing is bought before or after."""
+    said = change(before, total)
+    if said:
+        console.print(f"since the last deployment: {', '.join(said)}", markup=False, highlight=False)
 
 
 def total_lines(total: Totals) -> Iterator[tuple[str, str]]:

@@ -47,6 +47,7 @@ def test_the_life_of_a_stack(project):
         "endpoints": {MODEL: f"http://127.0.0.1:{project.port}/v1"},
         "keys": "[secret]",
         "management": {MODEL: f"http://127.0.0.1:{project.port + 1000}"},
+        "totals": {"nodes": {}, "perMonth": [0, 0]},
     }
     first = project.status()
     assert (first["phase"], first["weights"]) == ("ready", "verified")

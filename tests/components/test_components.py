@@ -109,7 +109,7 @@ def test_outputs_are_registered_once_and_the_key_is_secret(plan):
     outputs = {urn.rsplit("::", 1)[1]: value for urn, value in monitor.outputs.items()}
     assert set(outputs) == {"p", "p-store-disk", "p-chat", "p-second"}
     assert set(outputs["p-chat"].fields) == {"endpoint", "management", "pid", "key"}
-    assert set(outputs["p"].fields) == {"endpoints", "management", "keys"}
+    assert set(outputs["p"].fields) == {"endpoints", "management", "keys", "totals"}
     for value in (outputs["p-chat"]["key"], outputs["p"]["keys"]):
         assert value[pulumi.runtime.rpc._special_sig_key] == pulumi.runtime.rpc._special_secret_sig
     server = next(request for request in monitor.requests.values() if request.name == "p-chat-server")

@@ -227,7 +227,7 @@ def test_what_is_only_planned_is_not_deployed(project_root, command):
     run = CliRunner().invoke(main, [command, "-C", str(project_root), "-s", "gpu-example", *more])
     assert run.exit_code == 1
     assert "plinth:stack.deployments.chat.target" in run.stderr
-    assert "does not deploy them yet" in run.stderr
+    assert "the stack describes no cluster" in run.stderr
 
 
 def test_the_plan_stays_as_it_was(example):

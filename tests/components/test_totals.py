@@ -1,8 +1,12 @@
 """What changes between two deployments, in nodes and dollars."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from pulumi_plinth.deployment.totals import Totals, change
+from pulumi_plinth.rendering_plan import show_change
 
 
 def of(nodes, dollars):
@@ -41,3 +45,11 @@ def test_what_is_kept_is_what_is_compared():
     """A stack compared with its own totals has not changed."""
     total = of({A10: (1, 3), H100: (2, 2)}, 118260.0)
     assert change(total.kept(), total) == ()
+
+
+def test_people_are_told_before_they_confirm():
+    """One line; none where nothing is bought, before or after."""
+    console = Console(file=io.StringIO(), width=200)
+    show_change(console, {}, of({H100: (2, 2)}, 116800.0))
+    show_change(console, {}, of({}, 0.0))
+    assert console.file.getvalue() == "since the last deployment: +2 x BM.GPU.H100.8, +$116,800.00 a month\n"
