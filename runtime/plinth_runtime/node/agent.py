@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from plinth_runtime.contract.model_names import ModelKey, ModelKind
+from plinth_runtime.contract.model_names import AGENT_NAMESPACE, ModelKey, ModelKind
 from plinth_runtime.contract.model_status import NodeEntry
 from plinth_runtime.errors import RuntimeFault
 from plinth_runtime.node.api import Document
 from plinth_runtime.node.decide import Action, decide
-from plinth_runtime.node.hands import HOME, Hands
+from plinth_runtime.node.hands import Hands
 from plinth_runtime.node.publisher import Publisher
 from plinth_runtime.node.seen import Seen, is_newer, read_seen
 from plinth_runtime.node.settings import Ports, Settings
@@ -67,7 +67,7 @@ News = ModelSeen | ModelGone | KindListed | NodeSeen | Report
 class Agent:
     """One node's agent."""
 
-    def __init__(self, settings: Settings, ports: Ports, home: str = HOME) -> None:
+    def __init__(self, settings: Settings, ports: Ports, home: str = AGENT_NAMESPACE) -> None:
         self._settings = settings
         self._ports = ports
         self._world = World(settings.place, ports.shelves, settings.keeping)

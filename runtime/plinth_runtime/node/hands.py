@@ -16,9 +16,6 @@ from plinth_runtime.node.settings import Ports
 from plinth_runtime.node.tasks import Arrived, Failure, FetchTask, Report
 from plinth_runtime.node.world import World
 
-HOME = "plinth-system"
-"""Where the secrets of cluster-wide declarations lie, unless the agent is told otherwise."""
-
 
 class Hands:
     """Acts on the world and on what is outside."""
