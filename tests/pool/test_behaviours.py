@@ -53,7 +53,7 @@ def test_behaviour_14_who_owns_the_size(autoscale, owned):
         f"{prefix}/taint/nvidia-com-gpu": "nvidia.com/gpu=present:NoSchedule",
         f"{prefix}/taint/t": "t=b:NoSchedule",
         f"{prefix}/resources/nvidia-com-gpu": "nvidia.com/gpu=1",
-        f"{prefix}/resources/ephemeral-storage": "ephemeral-storage=50Gi",
+        f"{prefix}/resources/ephemeral-storage": "ephemeral-storage=42Gi",
     }
     assert pool.inputs.get("freeformTags", {}) == (tags if owned else {})
 

@@ -49,7 +49,8 @@ class Node:
         self.fstab, self.failed = folder / "fstab", folder / "run" / "failed"
         self.fstab.touch()
         self.weights = folder / "weights"
-        for name in ("mdadm", "mkfs.xfs", "mount", "oci-growfs", "sleep"):
+        self.kubelet = folder / "kubelet"
+        for name in ("mdadm", "mkfs.xfs", "mount", "oci-growfs", "restorecon", "sleep"):
             self.stand_in(name, "exit 0")
         self.stand_in("blkid", "exit 2")
         self.stand_in("mountpoint", "exit 1")
@@ -85,6 +86,7 @@ class Node:
         environment = {
             "PATH": f"{self.bin}:{os.environ['PATH']}",
             "PLINTH_FSTAB": str(self.fstab),
+            "PLINTH_KUBELET": str(self.kubelet),
             "PLINTH_INIT": str(self.folder / "init.sh"),
             "PLINTH_INSTALL": str(self.folder / "install.sh"),
             "PLINTH_PAUSE": "0",
@@ -121,8 +123,24 @@ def test_drives_become_one_file_system(node):
         "--create /dev/md/plinth --run --level=0 --name=plinth --raid-devices=2 /dev/nvme0n1 /dev/nvme2n1"
     )
     assert node.asked("mkfs.xfs") == ["-f -L plinth /dev/md/plinth"]
-    assert node.asked("mount") == [str(node.weights)]
-    assert node.fstab.read_text() == f"LABEL=plinth {node.weights} xfs defaults,noatime,nofail 0 2\n"
+    assert node.asked("mount") == [str(node.weights), str(node.kubelet)]
+    first, second = node.fstab.read_text().splitlines()
+    assert first == f"LABEL=plinth {node.weights} xfs defaults,noatime,nofail 0 2"
+    assert second.startswith(f"{node.weights}/kubelet {node.kubelet} none bind,nofail")
+
+
+def test_pods_find_their_room_on_the_drives(node):
+    """The kubelet's folder moves there with what the image put into it, and without what an older boot left."""
+    node.drives("nvme0n1")
+    node.kubelet.mkdir()
+    (node.kubelet / "of-the-image").touch()
+    (node.weights / "kubelet").mkdir(parents=True)
+    (node.weights / "kubelet" / "of-an-older-boot").touch()
+    (node.weights / "models").mkdir()
+    node.run("10-plinth-disks.sh")
+    assert [path.name for path in (node.weights / "kubelet").iterdir()] == ["of-the-image"]
+    assert (node.weights / "models").is_dir()
+    assert not node.failed.exists()
 
 
 def test_one_drive_needs_no_array(node):
@@ -141,8 +159,8 @@ def test_a_replaced_boot_volume_keeps_the_weights(node):
     node.stand_in("mountpoint", "exit 0")
     node.run("10-plinth-disks.sh")
     assert not node.asked("mkfs.xfs")
-    assert node.asked("mount") == [str(node.weights)]
-    assert len(node.fstab.read_text().splitlines()) == 1
+    assert node.asked("mount") == [str(node.weights), str(node.kubelet)]
+    assert len(node.fstab.read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("broken", ["mdadm", "mkfs.xfs", "mount"])

@@ -22,7 +22,7 @@ def template_tags(plan: PoolPlan) -> dict[str, str]:
     rows = [("label", key, f"{key}={value}") for key, value in plan.labels.items()]
     rows += [("taint", taint.partition("=")[0], taint) for taint in plan.taints]
     rows.append(("resources", plan.gpu_resource, f"{plan.gpu_resource}={plan.shape.gpus}"))
-    rows.append(("resources", "ephemeral-storage", f"ephemeral-storage={plan.boot_gib}Gi"))
+    rows.append(("resources", "ephemeral-storage", f"ephemeral-storage={plan.pods_gib}Gi"))
     return {f"{PREFIX}/{kind}/{_word(key)}": value for kind, key, value in sorted(rows)}
 
 

@@ -3,6 +3,7 @@
 set -uo pipefail
 
 STABLE=${PLINTH_FSTAB:-/etc/fstab}
+KUBELET=${PLINTH_KUBELET:-/var/lib/kubelet}
 LABEL=plinth
 
 log() { echo "plinth-disks: $*"; }
@@ -49,8 +50,27 @@ mount_weights() {
     log "one file system on ${#drives[@]} drives: ${drives[*]}"
     make_file_system "${drives[@]}" || return 1
   fi
-  grep -q "LABEL=$LABEL " "$STABLE" || echo "LABEL=$LABEL $WEIGHTS xfs defaults,noatime,nofail 0 2" >>"$STABLE"
-  mountpoint -q "$WEIGHTS" || mount "$WEIGHTS"
+  always "LABEL=$LABEL $WEIGHTS xfs defaults,noatime,nofail 0 2"
+  mountpoint -q "$WEIGHTS" || mount "$WEIGHTS" || return 1
+  move_kubelet
+}
+
+move_kubelet() {
+  # Pods fetch weights below the kubelet's folder, and its file system is what the scheduler counts: it goes to the
+  # drives too. What an earlier boot volume left there is another node's life.
+  mountpoint -q "$KUBELET" && return 0
+  local there=$WEIGHTS/kubelet
+  mkdir -p "$KUBELET"
+  rm -rf "$there"
+  cp --archive "$KUBELET" "$there" || return 1
+  always "$there $KUBELET none bind,nofail,x-systemd.requires-mounts-for=$WEIGHTS 0 0"
+  mount "$KUBELET" || return 1
+  if command -v restorecon >/dev/null; then restorecon -R "$KUBELET"; fi
+}
+
+always() {
+  # A line of fstab, once: the next boot finds everything mounted.
+  grep --quiet --line-regexp --fixed-strings "$1" "$STABLE" || echo "$1" >>"$STABLE"
 }
 
 mkdir -p "$WEIGHTS" "$(dirname "$FAILED")"

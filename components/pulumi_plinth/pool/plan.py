@@ -12,7 +12,7 @@ from pulumi_plinth.fit.price import Price
 from pulumi_plinth.fit.shapes import Shape
 from pulumi_plinth.pool.boot import METADATA_BYTES, Boot, user_data
 from pulumi_plinth.pool.case import PoolCase
-from pulumi_plinth.pool.disk import boot_gib
+from pulumi_plinth.pool.disk import boot_gib, pods_gib
 from pulumi_plinth.pool.image import ImageWish
 from pulumi_plinth.pool.price import pool_price
 from pulumi_plinth.pool.reasons import pool_reasons
@@ -32,6 +32,7 @@ class PoolPlan:
     spec: PoolSpec
     shape: Shape
     boot_gib: int
+    pods_gib: int
     labels: dict[str, str]
     taints: tuple[str, ...]
     user_data: str
@@ -68,6 +69,7 @@ class PoolPlan:
             "gpus": self.shape.gpus,
             "nodes": {"min": self.spec.least, "max": self.spec.most},
             "boot_gib": self.boot_gib,
+            "pods_gib": self.pods_gib,
             "labels": self.labels,
             "selector": self.selector,
             "taints": list(self.taints),
@@ -96,6 +98,7 @@ def plan_pool(case: PoolCase, faults: list[Fault]) -> PoolPlan | None:
         spec=spec,
         shape=case.shape,
         boot_gib=boot_gib(case),
+        pods_gib=pods_gib(case),
         labels={**spec.labels, **selector_of(case)},
         taints=taints_of(case),
         user_data=data,
