@@ -42,6 +42,8 @@ def _status(workspace: Workspace, name: str, endpoint: str, management: str) -> 
         row |= {"phase": "unknown", "message": "the agent lives but does not answer"}
     elif end := local.termination(run_dir):
         row |= {"phase": "failed", "message": f"{end.message}; {end.advice}"}
+    elif not management:
+        row |= {"phase": "in the cluster", "message": f"ask it: kubectl get pods -A -l {naming.INSTANCE_LABEL}={name}"}
     else:
         row["message"] = "not running; `plinth up` starts it"
     return row

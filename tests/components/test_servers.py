@@ -73,3 +73,10 @@ def test_a_server_that_was_never_started_is_stopped(tmp_path):
     (row,) = statuses(Workspace(tmp_path, "local"), {"endpoints": {"chat": "http://127.0.0.1:1/v1"}})
     assert row["phase"] == "stopped"
     assert "plinth up" in row["message"]
+
+
+def test_pods_are_the_cluster_s_to_tell(tmp_path):
+    """A deployment without a management port of its own is not called stopped; the row says how to ask."""
+    (row,) = statuses(Workspace(tmp_path, "dev"), {"endpoints": {"chat": "http://chat.plinth.svc:8000/v1"}})
+    assert (row["phase"], row["pid"]) == ("in the cluster", None)
+    assert "kubectl get pods -A -l app.kubernetes.io/instance=chat" in row["message"]
