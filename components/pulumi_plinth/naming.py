@@ -105,5 +105,8 @@ POOL_LABEL = "plinth.dev/pool"
 NO_DISK_TAINT = "plinth.dev/no-weights-disk"
 """Taint of nodes whose local drives could not be made one file system: no pod should fill their boot volume."""
 
-NODE_WEIGHTS = "/var/lib/plinth"
-"""Where a node of a pool keeps weights: on its local drives where it has some, else on its boot volume."""
+NODE_DRIVES = "/mnt/plinth"
+"""Where the local drives of a node are mounted as one file system."""
+
+NODE_MODELS = "/mnt/models"
+"""Where a node keeps models, as the node agent has it by default: on its local drives where it has some."""

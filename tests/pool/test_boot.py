@@ -48,7 +48,7 @@ class Node:
         self.log.touch()
         self.fstab, self.failed = folder / "fstab", folder / "run" / "failed"
         self.fstab.touch()
-        self.weights = folder / "weights"
+        self.drive, self.models = folder / "drive", folder / "models"
         self.kubelet = folder / "kubelet"
         for name in ("mdadm", "mkfs.xfs", "mount", "oci-growfs", "restorecon", "sleep"):
             self.stand_in(name, "exit 0")
@@ -80,7 +80,10 @@ class Node:
 
     def run(self, name, boot=PLAIN, check=True):
         """Run one of the scripts with this node's paths in it."""
-        text = scripts(boot)[name].replace(naming.NODE_WEIGHTS, str(self.weights)).replace(FAILED, str(self.failed))
+        text = scripts(boot)[name]
+        paths = {naming.NODE_DRIVES: self.drive, naming.NODE_MODELS: self.models, FAILED: self.failed}
+        for path, here in paths.items():
+            text = text.replace(path, str(here))
         script = self.folder / name
         script.write_text(text)
         environment = {
@@ -123,23 +126,23 @@ def test_drives_become_one_file_system(node):
         "--create /dev/md/plinth --run --level=0 --name=plinth --raid-devices=2 /dev/nvme0n1 /dev/nvme2n1"
     )
     assert node.asked("mkfs.xfs") == ["-f -L plinth /dev/md/plinth"]
-    assert node.asked("mount") == [str(node.weights), str(node.kubelet)]
-    first, second = node.fstab.read_text().splitlines()
-    assert first == f"LABEL=plinth {node.weights} xfs defaults,noatime,nofail 0 2"
-    assert second.startswith(f"{node.weights}/kubelet {node.kubelet} none bind,nofail")
+    assert node.asked("mount") == [str(node.drive), str(node.kubelet), str(node.models)]
+    first, second, third = node.fstab.read_text().splitlines()
+    assert first == f"LABEL=plinth {node.drive} xfs defaults,noatime,nofail 0 2"
+    assert second.startswith(f"{node.drive}/kubelet {node.kubelet} none bind,nofail")
+    assert third.startswith(f"{node.drive}/models {node.models} none bind,nofail")
 
 
 def test_pods_find_their_room_on_the_drives(node):
-    """The kubelet's folder moves there with what the image put into it, and without what an older boot left."""
+    """The kubelet's folder moves there with what the image put into it, and without what an older boot left; models stay."""
     node.drives("nvme0n1")
     node.kubelet.mkdir()
     (node.kubelet / "of-the-image").touch()
-    (node.weights / "kubelet").mkdir(parents=True)
-    (node.weights / "kubelet" / "of-an-older-boot").touch()
-    (node.weights / "models").mkdir()
+    for name in ("kubelet/of-an-older-boot", "models/of-an-older-boot"):
+        (node.drive / name).mkdir(parents=True)
     node.run("10-plinth-disks.sh")
-    assert [path.name for path in (node.weights / "kubelet").iterdir()] == ["of-the-image"]
-    assert (node.weights / "models").is_dir()
+    assert [path.name for path in (node.drive / "kubelet").iterdir()] == ["of-the-image"]
+    assert [path.name for path in (node.drive / "models").iterdir()] == ["of-an-older-boot"]
     assert not node.failed.exists()
 
 
@@ -159,8 +162,8 @@ def test_a_replaced_boot_volume_keeps_the_weights(node):
     node.stand_in("mountpoint", "exit 0")
     node.run("10-plinth-disks.sh")
     assert not node.asked("mkfs.xfs")
-    assert node.asked("mount") == [str(node.weights), str(node.kubelet)]
-    assert len(node.fstab.read_text().splitlines()) == 2
+    assert node.asked("mount") == [str(node.drive), str(node.kubelet), str(node.models)]
+    assert len(node.fstab.read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize("broken", ["mdadm", "mkfs.xfs", "mount"])

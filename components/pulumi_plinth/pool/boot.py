@@ -35,7 +35,7 @@ class Boot:
 
 def scripts(boot: Boot) -> dict[str, str]:
     """Write the scripts by file name; cloud-init runs them in the order of their names."""
-    disks = {"WEIGHTS": naming.NODE_WEIGHTS, "NVME": boot.nvme, "FAILED": FAILED}
+    disks = {"DRIVES": naming.NODE_DRIVES, "MODELS": naming.NODE_MODELS, "NVME": boot.nvme, "FAILED": FAILED}
     taint = f"{naming.NO_DISK_TAINT}=true:NoSchedule"
     join = {"MODE": boot.mode, "KUBELET": " ".join(boot.kubelet), "FAILED": FAILED, "FAILED_TAINT": taint}
     found = {"10-plinth-disks.sh": _script("node_disks.sh", disks)}

@@ -1,5 +1,5 @@
 # Makes a node's disks as large as they are bought: the boot volume to its end, free NVMe drives one striped file system.
-# Begun by cloud-init before the node joins. WEIGHTS, NVME and FAILED are set above.
+# Begun by cloud-init before the node joins. DRIVES, MODELS, NVME and FAILED are set above.
 set -uo pipefail
 
 STABLE=${PLINTH_FSTAB:-/etc/fstab}
@@ -37,35 +37,36 @@ make_file_system() {
   mkfs.xfs -f -L "$LABEL" "$target"
 }
 
-mount_weights() {
+mount_drives() {
   # A boot volume that was replaced finds the drives as they were: their weights are kept.
   mdadm --assemble --scan 2>/dev/null || true
   if ! blkid -L "$LABEL" >/dev/null; then
     local drives
     mapfile -t drives < <(free_drives)
     if ((${#drives[@]} == 0)); then
-      log "no free NVMe drive, weights stay on the boot volume"
+      log "no free NVMe drive, models stay on the boot volume"
       return 0
     fi
     log "one file system on ${#drives[@]} drives: ${drives[*]}"
     make_file_system "${drives[@]}" || return 1
   fi
-  always "LABEL=$LABEL $WEIGHTS xfs defaults,noatime,nofail 0 2"
-  mountpoint -q "$WEIGHTS" || mount "$WEIGHTS" || return 1
-  move_kubelet
+  always "LABEL=$LABEL $DRIVES xfs defaults,noatime,nofail 0 2"
+  mountpoint -q "$DRIVES" || mount "$DRIVES" || return 1
+  # Pods fetch weights below the kubelet's folder, and its file system is what the scheduler counts: it goes to the
+  # drives too. What an earlier boot volume left there is another node's life; models are the same for all.
+  mountpoint -q "$KUBELET" || rm -rf "$DRIVES/kubelet"
+  move kubelet "$KUBELET" && move models "$MODELS"
 }
 
-move_kubelet() {
-  # Pods fetch weights below the kubelet's folder, and its file system is what the scheduler counts: it goes to the
-  # drives too. What an earlier boot volume left there is another node's life.
-  mountpoint -q "$KUBELET" && return 0
-  local there=$WEIGHTS/kubelet
-  mkdir -p "$KUBELET"
-  rm -rf "$there"
-  cp --archive "$KUBELET" "$there" || return 1
-  always "$there $KUBELET none bind,nofail,x-systemd.requires-mounts-for=$WEIGHTS 0 0"
-  mount "$KUBELET" || return 1
-  if command -v restorecon >/dev/null; then restorecon -R "$KUBELET"; fi
+move() {
+  # Puts a folder onto the drives, with what is in it now.
+  local there=$DRIVES/$1 here=$2
+  mountpoint -q "$here" && return 0
+  mkdir -p "$here" "$there"
+  cp --archive "$here/." "$there" || return 1
+  always "$there $here none bind,nofail,x-systemd.requires-mounts-for=$DRIVES 0 0"
+  mount "$here" || return 1
+  if command -v restorecon >/dev/null; then restorecon -R "$here"; fi
 }
 
 always() {
@@ -73,9 +74,9 @@ always() {
   grep --quiet --line-regexp --fixed-strings "$1" "$STABLE" || echo "$1" >>"$STABLE"
 }
 
-mkdir -p "$WEIGHTS" "$(dirname "$FAILED")"
+mkdir -p "$DRIVES" "$MODELS" "$(dirname "$FAILED")"
 grow_root
-if [[ $NVME == raid0 ]] && ! mount_weights; then
+if [[ $NVME == raid0 ]] && ! mount_drives; then
   log "the NVMe drives could not be mounted; the node will keep pods away"
   touch "$FAILED"
 fi

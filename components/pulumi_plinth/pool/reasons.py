@@ -61,5 +61,5 @@ def _drives_text(case: PoolCase) -> str:
         return f"{case.shape.name} has no NVMe drives, weights are on the boot volume"
     if not on_drives(case):
         return f"{human_bytes(drives * 1e9)} of NVMe are less than {weights} of weights: both volumes are made large"
-    where = f"striped, mounted at {naming.NODE_WEIGHTS}, and the pods' own disk"
+    where = f"one file system for {naming.NODE_MODELS} and for pods"
     return f"{weights} of weights on {human_bytes(drives * 1e9)} of NVMe: {where}"
