@@ -12,11 +12,13 @@ from pathlib import Path
 import lightkube
 import pytest
 from cluster import fakes
-from cluster.build import CONTROL, FAKE, NODE, TOOLS, built
+from cluster.build import CONTROL, FAKE, NODE, built
 from cluster.cluster import Cluster
 from cluster.errors import ClusterError
+from cluster.guard import guarded
 from support.project import ROOT, missing
 
+TESTS = ROOT / "tests"
 KEPT = ROOT / ".plinth" / "cluster-logs"
 _UP = pytest.StashKey()
 
@@ -45,19 +47,6 @@ def cluster(request):
         made.down()
 
 
-@contextlib.contextmanager
-def guarded(folder):
-    """See to it that a cluster ends when this process is killed: whoever reads our pipe notices."""
-    command = [sys.executable, "-m", "cluster", "guard"]
-    environment = os.environ | {"PYTHONPATH": str(TOOLS.parents[1]), "CLUSTER": str(folder)}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stderr=subprocess.DEVNULL, env=environment, start_new_session=True) as p:
-        try:
-            yield
-        finally:
-            p.stdin.close()
-
-
 @pytest.fixture
 def kubectl(cluster):
     """Run kubectl as the administrator: `kubectl("get", "pods", check=False, text=manifest)`."""
@@ -82,6 +71,18 @@ def client(cluster, namespace):
     made = lightkube.Client(config=config, namespace=namespace, field_manager="plinth-test", trust_env=False)
     yield made
     made.close()
+
+
+@pytest.fixture
+def kubernetes_plugin(tmp_path, monkeypatch):
+    """The stand-in of `pulumi-resource-kubernetes`, on PATH: programs that use pulumi_kubernetes find it."""
+    plugin = tmp_path / "bin" / "pulumi-resource-kubernetes"
+    plugin.parent.mkdir()
+    program = TESTS / "fakes" / "kubernetes_provider.py"
+    plugin.write_text(f'#!/bin/sh\nPYTHONPATH="{TESTS}" exec "{sys.executable}" -u "{program}" "$@"\n')
+    plugin.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{plugin.parent}{os.pathsep}{os.environ['PATH']}")
+    return plugin
 
 
 @pytest.fixture

@@ -1,9 +1,5 @@
 """Programs of pulumi_kubernetes, run by the embedded engine through the provider's stand-in, on a real API server."""
 
-import os
-import sys
-from pathlib import Path
-
 import pytest
 from support.sandbox import ITERATIONS, Sandbox
 
@@ -12,7 +8,6 @@ from pulumi_plinth.embedded import crypto
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-TESTS = Path(__file__).parents[1]
 BEGIN = """
     import pulumi, pulumi_kubernetes as k8s
     config = pulumi.Config()
@@ -50,14 +45,8 @@ KINDS = """
 
 
 @pytest.fixture
-def box(cluster, namespace, tmp_path, monkeypatch):
+def box(cluster, namespace, kubernetes_plugin, tmp_path, monkeypatch):
     """A project that finds the stand-in on PATH and the test cluster in its configuration."""
-    plugin = tmp_path / "bin" / "pulumi-resource-kubernetes"
-    plugin.parent.mkdir()
-    program = TESTS / "fakes" / "kubernetes_provider.py"
-    plugin.write_text(f'#!/bin/sh\nPYTHONPATH="{TESTS}" exec "{sys.executable}" -u "{program}" "$@"\n')
-    plugin.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{plugin.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setattr(crypto, "ITERATIONS", ITERATIONS)
     made = Sandbox(tmp_path / "project")

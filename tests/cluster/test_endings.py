@@ -72,7 +72,7 @@ def test_a_killed_test_run_leaves_nothing(tmp_path, cluster):
     code = f"""
         import time
         from cluster.cluster import Cluster
-        from cluster.conftest import guarded
+        from cluster.guard import guarded
         with guarded({str(folder)!r}):
             Cluster({str(folder)!r}).up()
             print("up", flush=True)

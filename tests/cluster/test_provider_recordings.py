@@ -56,6 +56,7 @@ def provider(cluster):
     variables = {"kubernetes:config:kubeconfig": cluster.kubeconfig.read_text()}
     made.Configure(provider_pb2.ConfigureRequest(variables=variables), Context())
     yield made
+    made.close()
     for name in (
         "deployment/web",
         "secret/keys",

@@ -94,6 +94,10 @@ class Api:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
 
+    def close(self):
+        """End its connections."""
+        self._http.close()
+
     def _path(self, content):
         kind = self.kind(content["apiVersion"], content["kind"])
         if kind is None:

@@ -178,6 +178,10 @@ class Kubernetes(provider_pb2_grpc.ResourceProviderServicer):
         self._stopped.set()
         return empty_pb2.Empty()
 
+    def close(self):
+        """End its connections, where it is no process of its own."""
+        self._api.close()
+
     def _foreseen(self, inputs, manager):
         """The outputs that a create would have: by a dry run where everything is known and the cluster can say."""
         content = plain(inputs)
