@@ -35,6 +35,11 @@ def runs_dir(root: Path, stack: str) -> Path:
     return root / STATE_FOLDER / "run" / stack
 
 
+def compiled_cache(root: Path) -> Path:
+    """Return where the servers of a project keep what their engines compiled."""
+    return root / STATE_FOLDER / "compiled"
+
+
 def weights_cache(root: Path) -> Path:
     """Return the folder that holds the weights which this machine's servers fetched."""
     return root / STATE_FOLDER / "weights"

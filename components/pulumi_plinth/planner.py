@@ -217,6 +217,7 @@ def _case(spec: StackSpec, facts: Facts, name: str, templates: Mapping[str, str 
         run_dir=naming.run_dir(facts.root, facts.stack, name),
         chat_template=templates[deployment.model],
         adapter_folders=tuple(facts.root / folder for folder in deployment.adapter_folders),
+        compiled=naming.compiled_cache(facts.root),
     )
 
 

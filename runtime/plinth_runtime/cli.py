@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from plinth_runtime import cli_node, cli_weights
+from plinth_runtime import cli_convert, cli_node, cli_weights
 from plinth_runtime.bench.cli_bench import bench
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -93,7 +93,32 @@ def print_command(config: Path, run_dir: Path | None) -> None:
     click.echo(json.dumps({"argv": command.argv, "environment": dict(sorted(command.environment.items()))}, indent=2))
 
 
-for command in (cli_weights.fetch, cli_weights.verify, cli_weights.publish, bench, cli_node.node):
+@cli.group()
+def cache() -> None:
+    """Ship what an engine compiled to other nodes: torch's and Triton's code, for one launch on one kind of device."""
+
+
+@cache.command("export")
+@click.option("--config", type=FILE, required=True, help="The launch file (JSON) with engine.cache.")
+@click.option("--to", "target", type=FILE, required=True, help="The bundle to write.")
+def cache_export(config: Path, target: Path) -> None:
+    """Copy what a server of this launch has kept here to a bundle."""
+    from plinth_runtime import bundles
+
+    click.echo(bundles.export(config, target))
+
+
+@cache.command("import")
+@click.option("--config", type=FILE, required=True, help="The launch file (JSON) with engine.cache.")
+@click.argument("bundle", type=FILE)
+def cache_import(config: Path, bundle: Path) -> None:
+    """Check a bundle against this launch, engine and device, and take it in for the next start."""
+    from plinth_runtime import bundles
+
+    click.echo(bundles.take_in(config, bundle))
+
+
+for command in (cli_weights.fetch, cli_weights.verify, cli_weights.publish, cli_convert.convert, bench, cli_node.node):
     cli.add_command(command)
 
 

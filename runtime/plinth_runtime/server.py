@@ -17,6 +17,7 @@ from plinth_runtime.serving.inbox import Inbox, StopAsked, own_signals
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from plinth_runtime.contract.cache import CacheFacts
     from plinth_runtime.contract.launch import LaunchAdapter, LaunchConfig
     from plinth_runtime.contract.rundir import RunDir
     from plinth_runtime.serving.adapters import AdapterDesk
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from plinth_runtime.serving.assignment import WeightCheck, WeightsReport
     from plinth_runtime.serving.board import Board
     from plinth_runtime.serving.command import EngineCommand, Spot
+    from plinth_runtime.serving.engine_cache import EngineCache
     from plinth_runtime.serving.logs import Log
     from plinth_runtime.serving.membership import Membership
     from plinth_runtime.serving.seat import Seat
@@ -90,9 +92,10 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
         files.write_agent_hash(run_dir, token)
         board = _board(launch, run_dir)
         group = _join_group(launch, board, box, log)
-        command = partial(_present_command, launch, run_dir, adapters, group)
+        cache = _engine_cache(launch, 0 if group is None else group.seat.rank, log)
+        command = partial(_present_command, launch, run_dir, adapters, (group, cache))
         check, fetch = (_weight_check(launch), None) if supply is None else (supply.check, supply.fetch)
-        agent = Agent(Assignment(launch, run_dir, command, check, fetch, box, log, token, group), board)
+        agent = Agent(Assignment(launch, run_dir, command, check, fetch, box, log, token, group, cache), board)
         port = ManagementPort(launch.management.host, launch.management.port, _insight(agent, adapters, box))
         try:
             code = agent.run()
@@ -135,9 +138,41 @@ def load_launch(path: Path) -> LaunchConfig:
 
 
 def _present_command(
-    launch: LaunchConfig, run_dir: RunDir, desk: AdapterDesk, group: Membership | None
+    launch: LaunchConfig, run_dir: RunDir, desk: AdapterDesk, more: tuple[Membership | None, EngineCache | None]
 ) -> EngineCommand:
-    return command_for(launch, run_dir, desk.usable(), None if group is None else group.seat)
+    from dataclasses import replace
+
+    group, cache = more
+    command = command_for(launch, run_dir, desk.usable(), None if group is None else group.seat)
+    variables = {} if cache is None else cache.variables()
+    return replace(command, environment={**command.environment, **variables})
+
+
+def cache_facts(launch: LaunchConfig, rank: int, place: str) -> CacheFacts:
+    """Say what compiled code depends on here. Raises BundleError, OSError."""
+    import hashlib
+
+    from plinth_runtime.contract.cache import CacheFacts, compiled_settings
+    from plinth_runtime.serving.engine_cache import describe_device, engine_versions
+
+    model = launch.model.manifest_digest
+    if model is None:
+        model = hashlib.sha256((Path(launch.model.folder) / "config.json").read_bytes()).hexdigest()
+    return CacheFacts(
+        engine=engine_versions(launch.engine.python),
+        device=describe_device(launch.engine.device),
+        model=model,
+        settings=compiled_settings(launch, rank),
+        place=place,
+    )
+
+
+def _engine_cache(launch: LaunchConfig, rank: int, log: Log) -> EngineCache | None:
+    if launch.engine.cache is None:
+        return None
+    from plinth_runtime.serving.engine_cache import EngineCache
+
+    return EngineCache(Path(launch.engine.cache), partial(cache_facts, launch, rank), log.say)
 
 
 def command_for(

@@ -205,6 +205,8 @@ OTHER = {
     "probeInterval": "50s",
     "adapters": {"count": 3, "rank": 64},
     "adapterFolders": ["adapters"],
+    "keepCompiled": True,
+    "warmUp": True,
     "engineArgs": ["--seed=1"],
     "environment": {"A": "b"},
 }

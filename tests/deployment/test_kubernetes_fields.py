@@ -27,6 +27,7 @@ OTHER = {
     "hangTimeout": "50s",
     "probeInterval": "50s",
     "stepTimeout": "99s",
+    "warmUp": True,
     "kvCacheMemory": "2Gi",
     "enforceEager": False,
 }

@@ -29,6 +29,7 @@ class Decisions:
     engine_python: Path
     max_model_len: int
     startup_timeout_seconds: float
+    compiled: Path
     kind: ModelKind = "generate"
     chat_template: str | None = None
     adapters: AdapterPlan = field(default_factory=AdapterPlan)
@@ -59,6 +60,7 @@ def launch_config(
             kv_cache_bytes=spec.kv_cache_memory,
             max_num_seqs=spec.max_num_seqs,
             enforce_eager=spec.enforce_eager,
+            cache=str(decided.compiled) if spec.keep_compiled else None,
             max_adapter_rank=decided.adapters.rank,
             max_active_adapters=decided.adapters.active,
             extra_args=spec.engine_args,
@@ -81,5 +83,6 @@ def launch_config(
             hang_seconds=spec.hang_timeout,
             step_seconds=spec.step_timeout,
             probe_seconds=spec.probe_interval,
+            warm_up=spec.warm_up,
         ),
     )

@@ -47,6 +47,7 @@ class DeploymentCase:
     run_dir: Path
     chat_template: str | None = None
     adapter_folders: tuple[Path, ...] = ()
+    compiled: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def plan_deployment(case: DeploymentCase, faults: list[Fault]) -> DeploymentPlan
         engine_python=python or Path("python"),
         max_model_len=length,
         startup_timeout_seconds=startup,
+        compiled=case.compiled,
         kind=launch_kind(described(case.declared, card).serves_as),
         chat_template=case.chat_template,
         adapters=adapters,

@@ -220,6 +220,18 @@ class DeploymentSpec(Spec):
         description="Do not compile the model. Default: true; on this CPU build the compiled path starts slower and "
         "was seen to answer wrongly.",
     )
+    keep_compiled: bool = Field(
+        default=False,
+        strict=True,
+        description="Keep what the engine compiled in the project's state folder, checked, for the next start of the "
+        "same deployment. Default: false; without compiling there is little to keep.",
+    )
+    warm_up: bool = Field(
+        default=False,
+        strict=True,
+        description="Have the engine answer one request before clients are let in. Default: false, the first client "
+        "waits some seconds longer instead.",
+    )
     startup_timeout: Seconds | None = Field(
         default=None,
         gt=0,

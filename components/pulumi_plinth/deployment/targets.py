@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 HOST_ONLY = {
     "host": "a pod has an address of its own",
+    "keep_compiled": "a pod starts with an empty disk",
     "adapter_folders": "a pod has the adapters that its model declares",
 }
 """Fields that a process on this host has and a pod has not, with the reason."""
@@ -36,7 +37,7 @@ CLUSTER_ONLY = POD_ONLY | {"card", "replicas"}
 
 SERVING = frozenset({
     "port", "management_port", "open", "generate", "max_queued_requests", "max_body_size", "shutdown_timeout",
-    "max_restarts", "stall_timeout", "hang_timeout", "step_timeout", "probe_interval",
+    "max_restarts", "stall_timeout", "hang_timeout", "step_timeout", "probe_interval", "warm_up",
 })  # fmt: skip
 """Fields of the running server: without a described cluster nothing runs."""
 

@@ -97,6 +97,11 @@ class LaunchEngine(Document):
     max_active_adapters: int = Field(
         default=1, ge=1, le=MOST_ADAPTERS, description="Different adapters computed at the same time; more take turns."
     )
+    cache: str | None = Field(
+        default=None,
+        description="Absolute path of a folder on this node that keeps what engines compile, for the next start. None: "
+        "the engine's own place, which nobody checks.",
+    )
     extra_args: tuple[str, ...] = Field(default=(), description="Passed through to the engine, last.")
     environment: dict[str, str] = Field(default_factory=dict, description="Added to the engine's environment.")
 
@@ -155,6 +160,11 @@ class LaunchLifecycle(Document):
         "engine is killed that does not even use the processor.",
     )
     probe_seconds: float = Field(default=5, gt=0, description="An idle engine is asked for one token this often.")
+    warm_up: bool = Field(
+        default=False,
+        description="Ask for one token before the server counts as ready, so that no client pays for what the first "
+        "request allocates and compiles.",
+    )
 
 
 class LaunchConfig(Document):

@@ -265,6 +265,8 @@ class Agent:
         if self.engine is not None and visible:
             if not self.engine.was_ready:
                 self._remember_start()
+                if self.work.cache is not None:
+                    Thread(target=self.work.cache.keep, name="cache", daemon=True).start()
             self.engine.was_ready = True
             self.engine.process.note_possessions()
             self.board.message = ""
@@ -301,6 +303,8 @@ class Agent:
                 self.work.fetch_weights(self.board.note_fetch)
                 self.work.inbox.put(inbox.Fetched())
             report = self.work.check_weights(self._progress)
+            if self.work.cache is not None:
+                self.work.cache.prepare()
         except RuntimeFault as fault:
             self.work.inbox.put(inbox.Failed(fault))
         except Exception as error:  # noqa: BLE001 a thread's failure must reach the loop
@@ -345,6 +349,8 @@ class Agent:
         self._publish()
         if self.work.group is not None:
             self.work.group.close(self.end if self.board.phase is Phase.FAILED else None)
+        if self.work.cache is not None:
+            self.work.cache.close()
         files.remove(self.work.run_dir.draining)
         files.clear_sockets(self.work.run_dir)
         if self.board.phase is Phase.FAILED and self.end is not None:

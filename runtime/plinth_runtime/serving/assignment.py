@@ -9,6 +9,7 @@ from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.contract.rundir import RunDir
 from plinth_runtime.contract.transfer import TransferStatus
 from plinth_runtime.serving.command import EngineCommand
+from plinth_runtime.serving.engine_cache import EngineCache
 from plinth_runtime.serving.inbox import Inbox
 from plinth_runtime.serving.logs import Log
 from plinth_runtime.serving.membership import Membership
@@ -43,6 +44,7 @@ class Assignment:
     log: Log
     token: str = field(default="", repr=False)
     group: Membership | None = None
+    cache: EngineCache | None = None
 
     @property
     def serves_clients(self) -> bool:

@@ -87,6 +87,9 @@ class Prober:
     def _run(self) -> None:
         while not self._stopped.wait(STARTING_PERIOD_SECONDS):
             if self._health() == OK and belongs(self._target):
+                if self._limits.warm_up:
+                    # Whatever comes of it: what is wrong shows itself in the looks that follow.
+                    self._probe(self._limits.startup_timeout_seconds)
                 self._tell(Event.HEALTHY, "")
                 self._watch()
                 return

@@ -63,6 +63,7 @@ def launch_of(case: ServerCase, demand: Demand, weights: WeightsPlan, workload: 
             hang_seconds=spec.hang_timeout,
             step_seconds=spec.step_timeout,
             probe_seconds=spec.probe_interval,
+            warm_up=spec.warm_up,
         ),
         group=_group(case, workload),
     )
