@@ -21,6 +21,7 @@ MODEL_READY := $(MODEL)/plinth-manifest.json
 EMBEDDING := models/all-minilm-l6-v2
 EMBEDDING_READY := $(EMBEDDING)/plinth-manifest.json
 WORKERS ?= 2
+CLUSTER := PYTHONPATH=tests $(BIN)/python -m cluster
 
 .PHONY: help
 help: ## Show this list
@@ -80,11 +81,15 @@ check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
 format: $(INSTALLED) ## Let the tools mend what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-test: check engine model ## check, whole programs, then a real engine on a real model
-	$(BIN)/pytest -q -n $(WORKERS) -m "processes and not exhaustive"
+test: check engine model ## check, whole programs, a real Kubernetes, then a real engine on a real model
+	$(BIN)/pytest -q -n $(WORKERS) -m "processes and not exhaustive and not cluster"
+	$(CLUSTER) tools || test -z "$${CI:-}"
+	$(BIN)/pytest -q -m "cluster and not exhaustive and not engine"
 	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
 test-all: check engine model embedding-model ## Everything that needs no GPU
 	$(BIN)/pytest -q -n $(WORKERS) -m "(processes or exhaustive) and not engine and not gpu and not cluster"
+	$(CLUSTER) tools || test -z "$${CI:-}"
+	$(BIN)/pytest -q -m "cluster and not engine"
 	$(BIN)/pytest -q -m "engine and not gpu"
 bench: $(INSTALLED) ## Speed of planning (1,000 models x 60 shapes, 100 deployments) and of rendering (200 deployments)
 	$(BIN)/python tests/bench/fit.py
@@ -99,7 +104,6 @@ bench-weights: $(INSTALLED) ## Weights over HTTP to disk, ours against four othe
 	$(UV) pip sync -q --python .plinth/bench-weights/bin/python --require-hashes tests/bench/weights-requirements.lock
 	$(BIN)/python tests/bench/weights.py
 
-CLUSTER := PYTHONPATH=tests $(BIN)/python -m cluster
 .PHONY: cluster-tools cluster-up cluster-kubectl cluster-down
 cluster-tools: $(INSTALLED) ## Build the test cluster's programs once: 15 minutes of one core (cache: CLUSTER_TOOLS=…)
 	$(CLUSTER) tools

@@ -40,7 +40,11 @@ def other(tmp_path_factory, cluster):
     made.down()
 
 
-@pytest.mark.parametrize("victims", [(), ("kube-apiserver", "network", "node-0"), ("etcd", "coredns", "kube-proxy")])
+OTHERS = pytest.param(("etcd", "coredns", "kube-proxy"), marks=pytest.mark.exhaustive)
+NOTHING = pytest.param((), marks=pytest.mark.exhaustive)
+
+
+@pytest.mark.parametrize("victims", [("kube-apiserver", "network", "node-0"), OTHERS, NOTHING])
 def test_down_leaves_nothing(other, victims):
     """A cluster with a real node is gone after `down`, also when some of its processes were killed before."""
     before = set(traces(other.folder))
@@ -57,6 +61,7 @@ def test_down_leaves_nothing(other, victims):
     other.down()
 
 
+@pytest.mark.exhaustive
 def test_two_clusters_at_once(cluster, other):
     """A second cluster on the same machine disturbs nothing: its ports, its network and its groups are its own."""
     other.up()

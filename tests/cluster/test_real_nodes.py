@@ -74,6 +74,7 @@ def test_a_pod_answers_through_its_service(cluster, kubectl, namespace, answerin
         cluster.connect(url.split("/")[2], 80)
 
 
+@pytest.mark.exhaustive
 def test_killed_services_of_a_node_are_started_again(cluster, kubectl, namespace, answering):
     """Kubelet and containerd die; the container answers all the while, and the next change is carried out."""
     node, url = answering
@@ -88,6 +89,7 @@ def test_killed_services_of_a_node_are_started_again(cluster, kubectl, namespace
     assert container in node.find("httpd")
 
 
+@pytest.mark.exhaustive
 def test_a_node_that_loses_power_comes_back(cluster, kubectl, namespace, answering):
     """All of a node's processes end at once; started again it runs its pods anew, with new containers."""
     node, url = answering
