@@ -134,7 +134,7 @@ def test_drives_become_one_file_system(node):
 
 
 def test_pods_find_their_room_on_the_drives(node):
-    """The kubelet's folder moves there with what the image put into it, and without what an older boot left; models stay."""
+    """The kubelet's folder moves there as the image has it, without what an older boot left; models stay."""
     node.drives("nvme0n1")
     node.kubelet.mkdir()
     (node.kubelet / "of-the-image").touch()
