@@ -66,7 +66,8 @@ def _faults(kind: Any, value: Any, path: str) -> Iterator[str]:
     value = getattr(value, "value", value) if type(value).__name__ == "Secret" else value
     if value is None or type(value).__name__ == "_Unknown":
         return
-    kind = _plain(kind)
+    members = _members(kind)
+    kind = members[0]
     if _types.is_input_type(kind) if isinstance(kind, type) else False:
         yield from _object_faults(kind, value, path) if isinstance(value, Mapping) else (f"{path} is no object",)
     elif get_origin(kind) in (list, Sequence):
@@ -81,17 +82,20 @@ def _faults(kind: Any, value: Any, path: str) -> Iterator[str]:
             return
         for key, item in value.items():
             yield from _faults(get_args(kind)[1], item, f"{path}.{key}")
-    elif kind in SCALARS and not isinstance(value, SCALARS[kind]):
+    elif kind in SCALARS and not _fits(members, value):
         yield f"{path} is {type(value).__name__}, not {kind.__name__}"
+
+
+def _fits(members: list[Any], value: Any) -> bool:
+    return any(isinstance(value, SCALARS.get(each, ())) for each in members)
 
 
 SCALARS = {str: str, bool: bool, int: (int, float), float: (int, float)}
 """Numbers cross the protocol as floats."""
 
 
-def _plain(kind: Any) -> Any:
-    """Take Input and Optional away."""
-    while get_origin(kind) is Union or type(kind).__name__ == "UnionType":
-        members = [item for item in get_args(kind) if item is not type(None)]
-        kind = members[0]
-    return kind
+def _members(kind: Any) -> list[Any]:
+    """Take Input and Optional away; several are left where a property takes a number or a text."""
+    if get_origin(kind) is not Union and type(kind).__name__ != "UnionType":
+        return [kind]
+    return [found for item in get_args(kind) if item is not type(None) for found in _members(item)]
