@@ -223,6 +223,47 @@ def test_five_drains(start, record_property):
     assert counted["whole"] >= STREAMS
 
 
+ROUNDS = 100
+
+
+@pytest.mark.engine
+@pytest.mark.exhaustive
+@pytest.mark.timeout(900)
+def test_hundred_refusals(start, record_property):
+    """A hundred times a real engine's gate is closed at a random moment and opened again: what is open ends whole.
+
+    A drain as the agent does it, but for the end of the engine, which would cost half a minute each time.
+    """
+    server = start()
+    server.wait_ready()
+    moments = random.Random(7)  # noqa: S311 no secret
+    counted = {"whole": 0, "refused": 0, "no answer": 0}
+    body = STREAM | {"max_tokens": 20}
+    for _ in range(ROUNDS):
+        answers = []
+        clients = [
+            threading.Thread(target=lambda a=answers: a.append(server.call("/v1/completions", body)))
+            for _ in range(STREAMS)
+        ]
+        close = threading.Timer(moments.uniform(0, 0.5), server.run_dir.draining.touch)
+        close.start()
+        for client in clients:
+            client.start()
+            time.sleep(moments.uniform(0, 0.1))
+        for client in clients:
+            client.join(60)
+        close.join()
+        assert server.call("/v1/completions", body)[0] == 503
+        server.run_dir.draining.unlink()
+        for status, text in answers:
+            counted[kind_of(status, text, text.count("data: {") == body["max_tokens"])] += 1
+        assert server.call("/v1/completions", body | {"stream": False})[0] == 200
+    record_property("streams", counted)
+    assert counted["whole"] >= ROUNDS
+    assert counted["no answer"] == 0
+    assert server.status()["restarts"] == 0
+
+
 def kind_of(status, text, whole):
     """What became of a request; a part that calls itself complete, or a 500, is a fault."""
     assert status in {200, 503, None}, (status, text)
@@ -260,3 +301,41 @@ def test_hundred_drains(fake_world, tmp_path, record_property):
         fake_world.close()
     record_property("streams", counted)
     assert counted["whole"] >= 100
+
+
+@pytest.mark.engine
+@pytest.mark.exhaustive
+@pytest.mark.timeout(600)
+def test_replicas_inside_one_server(start, tiny, record_property):
+    """Two data-parallel copies on one node: both compute, and the death of one is the death of the server, told."""
+    sizes = {"extraArgs": ["--data-parallel-size", "2"]}
+    server = start(
+        {
+            "model": {"folder": str(tiny), "manifestDigest": None},
+            "engine": sizes | {"environment": {"VLLM_CPU_OMP_THREADS_BIND": "0|1"}},
+        }
+    )
+    server.wait_ready()
+    cores = [pid for pid in server.engine_processes() if b"EngineCore" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(cores) == 2
+    clients = [threading.Thread(target=server.call, args=("/v1/completions", STREAM)) for _ in range(2 * STREAMS)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join(60)
+    made = generated(server)
+    record_property("tokens of each copy", made)
+    assert len(made) == 2
+    assert min(made) > 0
+    os.kill(cores[1], signal.SIGKILL)
+    status = wait_until(lambda: (s := server.status()) and s["restarts"] == 1 and s, 60)
+    assert status["lastEnd"]["cause"] == "engine-died"
+    assert not any(alive(pid) for pid in cores)
+    server.wait_ready()
+    assert server.call("/v1/completions", PROMPT | {"max_tokens": 2})[0] == 200
+
+
+def generated(server):
+    """Tokens that each copy has made."""
+    text = server.call("/metrics", management=True)[1]
+    return [float(line.split()[-1]) for line in text.splitlines() if line.startswith("vllm:generation_tokens_total{")]
