@@ -70,7 +70,8 @@ def test_a_failed_server_tells_its_cause(tmp_path):
 
 def test_a_server_that_was_never_started_is_stopped(tmp_path):
     """The message names the command that starts it."""
-    (row,) = statuses(Workspace(tmp_path, "local"), {"endpoints": {"chat": "http://127.0.0.1:1/v1"}})
+    outputs = {"endpoints": {"chat": "http://127.0.0.1:1/v1"}, "management": {"chat": "http://127.0.0.1:2"}}
+    (row,) = statuses(Workspace(tmp_path, "local"), outputs)
     assert row["phase"] == "stopped"
     assert "plinth up" in row["message"]
 
