@@ -54,6 +54,23 @@ class ManifestFile(_Sparse):
         return tuple(int(text[start : start + 8], 16) for start in range(0, len(text), 8))
 
 
+class ManifestInput(_Sparse):
+    """Something that a model was made of: a file, or a model or adapter folder."""
+
+    name: str = Field(description="Its file's or folder's name.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, or of the folder's manifest.")
+    source: str = Field(default="", description="Where it came from, as its own manifest says.")
+    verified: bool = Field(description="Somebody vouched for it, and it was compared with that before it was used.")
+
+
+class ManifestConversion(_Sparse):
+    """How a model was made of something else."""
+
+    kind: Literal["gguf", "merge"] = Field(description="A GGUF file unpacked, or an adapter merged into its base.")
+    inputs: tuple[ManifestInput, ...] = Field(min_length=1, description="What it was made of, in the order given.")
+    tool: str = Field(description="Libraries that did it, with versions.")
+
+
 class WeightManifest(_Sparse):
     """Every file of a model folder, in order of path."""
 
@@ -64,6 +81,9 @@ class WeightManifest(_Sparse):
         default=None,
         description="The digests were taken from what arrived: nothing vouched for it. Agreeing with them proves that "
         "nothing changed since, not that it was right.",
+    )
+    conversion: ManifestConversion | None = Field(
+        default=None, description="How it was made, if it was not published like this. Absent: as its source has it."
     )
     files: tuple[ManifestFile, ...] = Field(min_length=1)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plinth_runtime.contract.manifest import MANIFEST_NAME, WeightManifest
+from plinth_runtime.contract.manifest import MANIFEST_NAME, ManifestConversion, WeightManifest
 from plinth_runtime.errors import CorruptWeightsError, SourceRefusedError
 from plinth_runtime.weights.inspect import list_files, reader_of
 from plinth_runtime.weights.names import name_faults
@@ -28,12 +28,14 @@ from plinth_runtime.weights.work import Counters, Watch
 
 @dataclass(frozen=True, slots=True)
 class PublishOptions:
-    """How to publish. `source` and `commit`: where the weights came from, for the manifest."""
+    """How to publish. `source`, `commit`, `conversion`: for the manifest. `learned`: nobody vouches for the weights."""
 
     source: str = ""
     commit: str | None = None
     part_size: int = PART_BYTES
     allow_pickle: bool = False
+    learned: bool = False
+    conversion: ManifestConversion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def publish(folder: Path, store: Store, options: PublishOptions, watch: Watch) -
     manifest = WeightManifest(
         source=options.source or (own.source if own else ""),
         commit=options.commit or (own.commit if own else None),
-        learned=own.learned if own else None,
+        learned=True if options.learned else own.learned if own else None,
+        conversion=options.conversion or (own.conversion if own else None),
         files=rows,
     )
     text = manifest.canonical_json().encode()
