@@ -200,7 +200,22 @@ def _node_pool_option(cloud: Cloud, args: dict) -> dict:
     }
 
 
-FUNCTIONS = {"oci:ContainerEngine/getNodePoolOption:getNodePoolOption": _node_pool_option}
+def _services(_: Cloud, args: dict) -> dict:
+    service = {"id": "ocid1.service.all", "cidrBlock": "all-services", "name": "All services", "description": ""}
+    return {"id": "services", "services": [service], **args}
+
+
+def _availability_domains(_: Cloud, args: dict) -> dict:
+    found = [{"name": f"Uocm:AD-{number}", "id": f"ad-{number}", "compartmentId": ""} for number in (1, 2, 3)]
+    return {"id": "domains", "availabilityDomains": found, **args}
+
+
+FUNCTIONS = {
+    "oci:ContainerEngine/getNodePoolOption:getNodePoolOption": _node_pool_option,
+    "oci:Core/getServices:getServices": _services,
+    "oci:Identity/getAvailabilityDomains:getAvailabilityDomains": _availability_domains,
+    "oci:ObjectStorage/getNamespace:getNamespace": lambda _, args: {"id": "n", "namespace": "example", **args},
+}
 
 
 def _changes(arguments, old, new, path="", *, fixed=False):
