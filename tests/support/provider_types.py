@@ -19,9 +19,9 @@ ARGUMENTS = ("Args", "InitArgs")
 def argument_faults(token: str, inputs: Mapping[str, Any]) -> list[str]:
     """Name every input of a resource that its package does not know, or that has another type, or is missing.
 
-    Tokens of packages without a table here (our own components) have no faults.
+    Tokens of packages without a table here (our own components), and of Kubernetes' custom kinds, have no faults.
     """
-    if token.split(":", 1)[0] not in PACKAGES:
+    if token.split(":", 1)[0] not in PACKAGES or _is_custom(token):
         return []
     found = arguments_of(token)
     return [f"{token} is no resource"] if found is None else list(_object_faults(found, inputs, token))
@@ -43,6 +43,13 @@ def _homes(package: str) -> dict[str, tuple[str, str]]:
     text = Path(importlib.import_module(package).__file__).read_text()
     rows = json.loads(re.search(r'resource_modules="""(.*?)"""', text, re.DOTALL)[1])
     return {token: (row["fqn"], name) for row in rows for token, name in row["classes"].items()}
+
+
+def _is_custom(token: str) -> bool:
+    """Whether a kind is of a group that Kubernetes itself does not have: its definition says what it may be."""
+    package, group, _ = token.split(":", 2)
+    known = {home.split(":")[1].split("/")[0] for home in _homes(PACKAGES[package])}
+    return package == "kubernetes" and group.split("/")[0] not in known
 
 
 def required_of(arguments: type) -> set[str]:
