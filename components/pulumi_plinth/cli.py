@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from pulumi_plinth import cli_check, cli_convert, cli_engine, cli_fit, cli_models, cli_render, cli_runtimes
+from pulumi_plinth import cli_check, cli_convert, cli_engine, cli_fit, cli_import, cli_models, cli_render, cli_runtimes
 from pulumi_plinth.errors import PlinthError
 
 INTERRUPTED = 130
@@ -389,6 +389,7 @@ for command in (
     cli_check.check,
     cli_engine.engine,
     cli_render.render,
+    cli_import.import_,
     cli_runtimes.runtimes,
 ):
     main.add_command(command)
