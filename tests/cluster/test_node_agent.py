@@ -1,40 +1,28 @@
-"""Agents as processes on a real API server: declarations become content on nodes, and nodes say so, each for itself."""
+"""Agents as processes on a real API server, with the rights of their DaemonSet: content arrives and nodes say so."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+from cluster.models import (
+    ACCOUNT,
+    BASE_MODEL,
+    Agent,
+    account_config,
+    add_node,
+    install_crds,
+    install_rights,
+    wait_until,
+)
 from fakes.hub import FakeHub, FakeStorage
 
-from pulumi_plinth.model.crds import crd_objects
+from pulumi_plinth.node_agent import SecretName
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
-PATIENCE = 40
 MEMORY_LIMIT = 60 << 20
-
-
-def wait_until(condition, seconds=PATIENCE):
-    """Wait for what processes do."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := condition():
-            return result
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s")
-
-
-@pytest.fixture
-def crds(kubectl):
-    """Both definitions, established."""
-    text = "\n---\n".join(json.dumps(item) for item in crd_objects())
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
-    for item in crd_objects():
-        kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/{item['metadata']['name']}")
+TOKEN = "hf_OnlyForThisTest"
 
 
 @pytest.fixture
@@ -47,67 +35,62 @@ def hub(make_model, tmp_path):
         yield server
 
 
-class Agent:
-    """One agent's process."""
-
-    def __init__(self, cluster, hub, name, root):
-        self.name, self.root = name, root
-        self._command = [
-            sys.executable, "-m", "plinth_runtime", "node", "--node", name, "--root", str(root),
-            "--kubeconfig", str(cluster.kubeconfig), "--sweep-seconds", "2", "--retry-seconds", "0.5",
-            "--keep-seconds", "0.5",
-        ]  # fmt: skip
-        self._environment = os.environ | {"HF_ENDPOINT": hub.address}
-        self.process = None
-
-    def start(self):
-        """Start it, or start it again."""
-        with (self.root.parent / f"{self.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
-        return self
-
-    def stop(self, number=signal.SIGTERM):
-        """End it and wait for it."""
-        self.process.send_signal(number)
-        return self.process.wait(10)
-
-
 @pytest.fixture
-def agents(cluster, hub, kubectl, crds, tmp_path):
+def agents(cluster, hub, kubectl, namespace, tmp_path):
     """A function that adds a node with a running agent; both go when the test ends."""
+    install_crds(kubectl)
+    install_rights(kubectl, [SecretName(namespace, "hf-token")])
     running = []
 
-    def add(name, labels=None):
-        metadata = {"name": name, "labels": labels or {}}
-        kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": metadata}))
-        agent = Agent(cluster, hub, name, tmp_path / name).start()
+    def add(name, **labels):
+        add_node(kubectl, name, labels)
+        agent = Agent(cluster, kubectl, name, tmp_path, {"HF_ENDPOINT": hub.address}).start()
         running.append(agent)
         return agent
 
     yield add
     for agent in running:
         if agent.process.poll() is None:
-            agent.stop(signal.SIGKILL)
+            agent.end(signal.SIGKILL)
         kubectl("delete", "node", agent.name, "--ignore-not-found", "--wait=false")
 
 
+class Model:
+    """One BaseModel in the test's namespace."""
+
+    def __init__(self, kubectl, namespace):
+        self._kubectl, self._namespace = kubectl, namespace
+        self.folder = f"models/namespace.{namespace}.llama"
+        self.label = f"models.ome.io/{namespace}.basemodel.llama"
+
+    def declare(self, uri="hf://acme/llama", spec=None, **storage):
+        """Declare it, or change it."""
+        metadata = {"name": "llama", "namespace": self._namespace}
+        document = {
+            **BASE_MODEL,
+            "metadata": metadata,
+            "spec": {"storage": {"storageUri": uri, **storage}, **(spec or {})},
+        }
+        self._kubectl("apply", "--server-side", "-f", "-", text=json.dumps(document))
+
+    def read(self):
+        """The object."""
+        return json.loads(self._kubectl("get", "basemodel", "llama", "-n", self._namespace, "-ojson").stdout)
+
+    @property
+    def status(self):
+        """Its status."""
+        return self.read().get("status", {})
+
+    def remove(self):
+        """Delete it; it goes at once, because nobody has a finalizer on it."""
+        self._kubectl("delete", "basemodel", "llama", "-n", self._namespace, "--timeout=10s")
+
+
 @pytest.fixture
-def declare(kubectl, namespace):
-    """Functions to declare a BaseModel and to read it."""
-
-    def apply(name="llama", **storage):
-        spec = {"storage": {"storageUri": "hf://acme/llama", **storage}}
-        metadata = {"name": name, "namespace": namespace}
-        text = json.dumps({"apiVersion": "ome.io/v1beta1", "kind": "BaseModel", "metadata": metadata, "spec": spec})
-        kubectl("apply", "--server-side", "-f", "-", text=text)
-
-    return apply
-
-
-@pytest.fixture
-def read(kubectl, namespace):
-    """A function that reads a BaseModel."""
-    return lambda name="llama": json.loads(kubectl("get", "basemodel", name, "-n", namespace, "-ojson").stdout)
+def model(kubectl, namespace):
+    """A BaseModel."""
+    return Model(kubectl, namespace)
 
 
 def labels_of(kubectl, node):
@@ -115,18 +98,193 @@ def labels_of(kubectl, node):
     return json.loads(kubectl("get", "node", node, "-ojson").stdout)["metadata"].get("labels", {})
 
 
-def test_a_declared_model_arrives_and_is_said_to_be_ready(kubectl, namespace, agents, declare, read):
-    """From declaration to Ready: content under the link, entry, lists, state, conditions, node labels, filled fields."""
-    agent = agents("node-a", {"pool": "gpu"})
-    declare(nodeSelector={"pool": "gpu"})
-    wait_until(lambda: read().get("status", {}).get("state") == "Ready")
-    found = read()
+def test_a_declared_model_arrives_and_is_said_to_be_ready(kubectl, agents, model):
+    """Content under the link, entry, lists, state, conditions, labels, fields; little memory; deleted at once."""
+    agent = agents("node-a", pool="gpu")
+    model.declare(nodeSelector={"pool": "gpu"}, spec={"maxTokens": 128})
+    wait_until(lambda: model.status.get("state") == "Ready")
+    found = wait_until(lambda: (now := model.read())["spec"].get("modelArchitecture") and now)
     assert found["status"]["nodesReady"] == ["node-a"]
     assert {row["type"]: row["status"] for row in found["status"]["conditions"]} == {
         "Ready": "True",
         "UpToDate": "True",
     }
-    assert found["spec"]["modelArchitecture"] == "LlamaForCausalLM"
-    assert (agent.root / "models" / f"namespace.{namespace}.llama" / "config.json").is_file()
-    label = f"models.ome.io/{namespace}.basemodel.llama"
-    wait_until(lambda: labels_of(kubectl, "node-a").get(label) == "Ready")
+    assert (found["spec"]["modelArchitecture"], found["spec"]["maxTokens"]) == ("LlamaForCausalLM", 128)
+    assert (agent.root / model.folder / "config.json").is_file()
+    wait_until(lambda: labels_of(kubectl, "node-a").get(model.label) == "Ready")
+    assert agent.memory < MEMORY_LIMIT
+    model.remove()
+    wait_until(lambda: model.label not in labels_of(kubectl, "node-a"))
+    wait_until(lambda: not list((agent.root / "cache" / "blobs").iterdir()))
+
+
+def test_agents_killed_and_started_lose_nothing_and_fetch_nothing_again(kubectl, hub, agents, model):
+    """Kill -9 of every agent: the model stays Ready, and the hub is not asked again."""
+    running = [agents(f"node-{name}") for name in "abc"]
+    model.declare()
+    wait_until(lambda: model.status.get("nodesReady") == ["node-a", "node-b", "node-c"])
+    wait_until(lambda: all(model.label in labels_of(kubectl, agent.name) for agent in running))
+    asked, version = len(hub.log), model.read()["metadata"]["resourceVersion"]
+    for agent in running:
+        agent.end(signal.SIGKILL)
+        agent.start()
+    wait_until(lambda: _swept(running))
+    assert model.status["nodesReady"] == ["node-a", "node-b", "node-c"]
+    assert (len(hub.log), model.read()["metadata"]["resourceVersion"]) == (asked, version)
+    assert [agent.end() for agent in running] == [0, 0, 0]
+
+
+def test_another_revision_is_switched_in_one_step(hub, agents, model):
+    """The link leads to a whole model at any time; then to the new one."""
+    agent = agents("node-a")
+    model.declare()
+    wait_until(lambda: model.status.get("state") == "Ready")
+    link = agent.root / model.folder
+    before = link.resolve()
+    hub.revisions |= {"v2": "f" * 40, "f" * 40: "f" * 40}
+    hub.add("extra.json", b"{}")
+    model.declare("hf://acme/llama@v2")
+    wait_until(lambda: (link / "config.json").is_file() and link.resolve() != before)
+    wait_until(lambda: {row["type"]: row["status"] for row in model.status["conditions"]}["UpToDate"] == "True")
+    assert (link / "extra.json").is_file()
+
+
+def test_a_failure_is_named_and_mended(hub, agents, model):
+    """A model that is not there: Failed, with reason, attempts and next try; once it is there, Ready by itself."""
+    files = dict(hub.files)
+    hub.gated = True
+    agents("node-a")
+    model.declare()
+    wait_until(lambda: model.status.get("state") == "Failed")
+    (entry,) = model.status["nodes"]
+    assert (entry["phase"], entry["reason"]) == ("Failed", "SourceRefused")
+    assert entry["nextTry"]
+    assert model.status["nodesFailed"] == ["node-a"]
+    hub.gated = False
+    assert files
+    model.declare("hf://acme/llama@main")
+    wait_until(lambda: model.status.get("state") == "Ready")
+
+
+def test_a_secret_that_is_named_opens_the_store(kubectl, hub, agents, model, namespace):
+    """The token reaches the store and no log; a secret that no role names cannot be read."""
+    hub.token = TOKEN
+    agent = agents("node-a")
+    kubectl("create", "secret", "generic", "hf-token", "-n", namespace, f"--from-literal=token={TOKEN}")
+    model.declare(key="hf-token")
+    wait_until(lambda: model.status.get("state") == "Ready")
+    assert TOKEN not in agent.log.read_text() + json.dumps(model.read())
+    model.declare("hf://acme/llama@main", key="another")
+    wait_until(lambda: any(row.get("reason") == "SecretUnreadable" for row in model.status["nodes"]))
+    assert model.status["state"] == "Ready"
+
+
+def test_a_node_that_vanished_is_forgotten(kubectl, agents, model):
+    """Its neighbour withdraws its entries; the declaration can be deleted while nodes are gone."""
+    first, second = agents("node-a"), agents("node-b")
+    model.declare()
+    wait_until(lambda: model.status.get("nodesReady") == ["node-a", "node-b"])
+    second.end(signal.SIGKILL)
+    kubectl("delete", "node", "node-b")
+    wait_until(lambda: model.status.get("nodesReady") == ["node-a"])
+    first.end(signal.SIGKILL)
+    kubectl("delete", "node", "node-a")
+    model.remove()
+
+
+def test_labels_are_followed(kubectl, agents, model):
+    """A node that is relabelled gets the content, and says nothing any more once it does not match."""
+    agents("node-a", pool="cpu")
+    model.declare(nodeSelector={"pool": "gpu"})
+    wait_until(lambda: model.status.get("state") == "Creating")
+    add_node(kubectl, "node-a", {"pool": "gpu"})
+    wait_until(lambda: model.status.get("state") == "Ready")
+    add_node(kubectl, "node-a", {"pool": "cpu"})
+    wait_until(lambda: model.status.get("state") == "Creating" and not model.status.get("nodes"))
+
+
+RIGHTS = [
+    ("get", "basemodels.ome.io", True),
+    ("list", "basemodels.ome.io", True),
+    ("watch", "clusterbasemodels.ome.io", True),
+    ("patch", "basemodels.ome.io", True),
+    ("patch", "basemodels.ome.io/status", True),
+    ("patch", "clusterbasemodels.ome.io/status", True),
+    ("patch", "nodes", True),
+    ("watch", "nodes", True),
+    ("create", "basemodels.ome.io", False),
+    ("delete", "basemodels.ome.io", False),
+    ("update", "basemodels.ome.io/status", False),
+    ("create", "nodes", False),
+    ("delete", "nodes", False),
+    ("patch", "nodes/status", False),
+    ("get", "secrets", False),
+    ("list", "secrets", False),
+    ("get", "secrets/other", False),
+    ("get", "secrets/hf-token", True),
+    ("watch", "secrets/hf-token", False),
+    ("get", "configmaps", False),
+    ("list", "pods", False),
+    ("create", "pods", False),
+    ("create", "events", False),
+    ("create", "serviceaccounts/token", False),
+    ("escalate", "clusterroles.rbac.authorization.k8s.io", False),
+]
+"""Verb, resource with subresource or name, and whether an agent may."""
+
+
+def test_what_an_agent_may_do(kubectl, namespace):
+    """What `kubectl auth can-i` asks, for everything that is used and for much that is not."""
+    install_crds(kubectl)
+    install_rights(kubectl, [SecretName(namespace, "hf-token")])
+    text = "\n---\n".join(json.dumps(_review(verb, resource, namespace)) for verb, resource, _ in RIGHTS)
+    said = kubectl("create", "-ojsonpath={.status.allowed} ", "-f", "-", text=text).stdout.split()
+    allowed = [word == "true" for word in said]
+    assert [(*row[:2], answer) for row, answer in zip(RIGHTS, allowed, strict=True)] == RIGHTS
+
+
+def _review(verb, resource, namespace):
+    what, _, part = resource.partition("/")
+    kind, _, group = what.partition(".")
+    asked = {"verb": verb, "group": group, "resource": kind, "namespace": namespace}
+    asked |= {"subresource": part} if part in ("status", "token") else {"name": part} if part else {}
+    spec = {"user": ACCOUNT, "resourceAttributes": asked}
+    return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+
+
+ATTEMPTS = [
+    ("guard-a", {"metadata": {"labels": {"models.ome.io/clusterbasemodel.x": "Ready"}}}, ""),
+    ("guard-a", {"metadata": {"labels": {"models.ome.io/clusterbasemodel.x": None}}}, ""),
+    ("guard-a", {"metadata": {"labels": {"pool": "mine"}}}, "labels about models only"),
+    ("guard-a", {"metadata": {"labels": {"pool": None}}}, "remove labels about models only"),
+    ("guard-a", {"metadata": {"annotations": {"a": "b"}}}, "may not change annotations"),
+    ("guard-a", {"spec": {"unschedulable": True}}, "may not change a node's spec"),
+    ("guard-b", {"metadata": {"labels": {"models.ome.io/clusterbasemodel.x": "Ready"}}}, "that it runs on only"),
+]
+"""Node, what the account of guard-a's agent tries on it, and what it is told."""
+
+
+def test_an_agent_is_held_to_its_own_node(cluster, kubectl, tmp_path):
+    """With the token of a node, its account labels that node with models and nothing else; no other node at all."""
+    install_crds(kubectl)
+    install_rights(kubectl)
+    for name in ("guard-a", "guard-b"):
+        add_node(kubectl, name, {"pool": "gpu"})
+    config = account_config(cluster, kubectl, "guard-a", tmp_path / "config")
+
+    def attempt(node, patch):
+        text = json.dumps(patch)
+        done = kubectl("patch", "node", node, "--type=merge", "-p", text, f"--kubeconfig={config}", check=False)
+        return done.stderr if done.returncode else ""
+
+    wait_until(lambda: "about models only" in attempt("guard-a", ATTEMPTS[2][1]))  # the policy is in force
+    for node, patch, words in ATTEMPTS:
+        said = attempt(node, patch)
+        assert words in said
+        assert bool(said) is bool(words)
+
+
+def _swept(running):
+    """Whether every agent has been up for longer than a sweep."""
+    time.sleep(4)
+    return all(agent.process.poll() is None for agent in running)

@@ -23,7 +23,10 @@ def _address_rules() -> list[dict[str, Any]]:
         wanted = f"self.storageUri.matches(r'^({expression(scheme)})$')"
         rule = f"!has(self.storageUri) || !self.storageUri.startsWith('{scheme}://') || {wanted}"
         rules.append(_rule(rule, f"is not a {scheme}:// address; write {grammar(scheme)}", ".storageUri"))
-    return rules
+    long_form = r"!has(self.storageUri) || !self.storageUri.matches(r'^oci(os)?://n/') || self.storageUri.matches("
+    long_form += r"r'^oci(os)?://n/[^/]+/b/[^/]+/o/.+')"
+    lost = f"lacks the markers n, b and o; write {grammar('ocios').partition(' or ')[0].replace('ocios', 'oci')}"
+    return [*rules, _rule(long_form, lost, ".storageUri")]
 
 
 STORAGE_RULES = [
