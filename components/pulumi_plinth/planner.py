@@ -26,6 +26,7 @@ from pulumi_plinth.fit.market import Market
 from pulumi_plinth.located import located, readers
 from pulumi_plinth.model.describe import described
 from pulumi_plinth.model.spec import ModelSpec
+from pulumi_plinth.oci_spec import PENDING
 from pulumi_plinth.pool.case import PoolCase
 from pulumi_plinth.pool.plan import PoolPlan
 from pulumi_plinth.pools import bill_of, nodes_of, plan_pools, pool_cases
@@ -188,7 +189,7 @@ def _stores(spec: StackSpec, facts: Facts, faults: list[Fault]) -> Iterator[Stor
             oci=spec.oci,
             prefix=f"{naming.PACKAGE}-{facts.stack}",
             readers=readers(spec, name),
-            cluster=spec.cluster is not None,
+            cluster_id=(spec.cluster.id or PENDING) if spec.cluster else None,
         )
         if found := store_faults(f"{CONFIG_KEY}.stores.{name}", case, store):
             faults.extend(found)

@@ -33,6 +33,15 @@ def show_plan(console: Console, spec: StackSpec, plan: StackPlan) -> None:
     digests = {item.name: f"  launch {item.launch.digest()[:12]}" for item in plan.deployments}
     for outline in plan.outlines():
         show_outline(console, outline, digests.get(outline.name, ""))
+    if plan.oke is not None:
+        console.print()
+        console.print(f"[bold]{escape(plan.oke.name)}[/]  OKE cluster")
+        show_reasons(console, plan.oke.reasons)
+    for store in plan.stores:
+        if store.path is None:
+            console.print()
+            console.print(f"[bold]{escape(store.name)}[/]  {escape(store.location)}")
+            show_reasons(console, (*store.reasons, *(Reason("statement", text) for text in store.shown())))
     for pool in plan.pools:
         console.print()
         console.print(f"[bold]{escape(pool.summary())}[/]")

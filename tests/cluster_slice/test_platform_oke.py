@@ -114,6 +114,9 @@ def test_the_plan_shows_statements_and_subnets(document, plan):
     (store,) = [item for item in said["stores"] if item["name"] == "weights"]
     assert store["uris"] == {"llama": "oci://n/<namespace>/b/plinth-prod-weights/o/meta/llama"}
     assert any("request.principal.cluster_id='<cluster>'" in text for text in store["statements"])
+    assert all(f"compartment id {COMPARTMENT} where" in text for text in store["statements"])
+    assert all("target.bucket.name='plinth-prod-weights'" in text for text in store["statements"])
+    assert {"subject": "access", "text": "training/publish publishes; written in us-ashburn-1"} in store["reasons"]
     assert said["cluster"]["subnets"]["pods"] == "10.0.128.0/17"
     assert any("target.bucket.name='results'" in text for text in said["cluster"]["statements"])
 
@@ -128,7 +131,9 @@ def test_servers_of_the_stack_may_read_their_store(document, plan):
 
     (reader,) = readers(spec, "weights")
     assert (reader.namespace, reader.service_account) == ("serving", "chat")
-    case = StoreCase("weights", models=spec.models_in("weights"), oci=spec.oci, readers=(reader,), cluster=True)
+    case = StoreCase(
+        "weights", models=spec.models_in("weights"), oci=spec.oci, readers=(reader,), cluster_id="ocid1.pending"
+    )
     store = plan_store(case, spec.stores["weights"])
     assert any("service_account='chat'" in text and "read objects" in text for text in store.statements)
     storage = located(spec, [store])["llama"].storage

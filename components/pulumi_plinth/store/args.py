@@ -171,7 +171,7 @@ def decide(name: str, args: ModelStoreArgs) -> tuple[StorePlan, StoreSpec, OciSp
     """Check the arguments and plan the store. Raises SpecError, with every fault, before anything is registered."""
     given: dict[str, Any] = plain(dict(args))
     parts = {key: given.pop(key) for key in ("oci", "models") if key in given}
-    cluster = given.pop("cluster_id", None)
+    cluster_id = given.pop("cluster_id", None)
     try:
         checked = _Checked.model_validate({"store": given, **parts})
     except ValidationError as error:
@@ -180,7 +180,7 @@ def decide(name: str, args: ModelStoreArgs) -> tuple[StorePlan, StoreSpec, OciSp
     if PENDING in str([identity.cluster_id for identity in _identities(checked.store)]):
         remedy = "write the id itself, or give it as the store's own cluster_id"
         raise SpecError([Fault(f"{name}.readers", None, "have a cluster that is known only later", remedy)])
-    case = StoreCase(name, models=checked.models, oci=checked.oci, cluster=cluster is not None)
+    case = StoreCase(name, models=checked.models, oci=checked.oci, cluster_id=cluster_id)
     if faults := store_faults(name, case, checked.store):
         raise SpecError(faults)
     return plan_store(case, checked.store), checked.store, checked.oci

@@ -72,6 +72,7 @@ def _reasons(spec: BucketStoreSpec, oci: OciSpec, name: str) -> Iterator[Reason]
     key = "Oracle's own keys" if spec.key is None else spec.key.id or "a customer key that is made"
     if not spec.existing:
         yield Reason("encryption", key)
-    if spec.readers or spec.writers:
-        where = f"written in {oci.home}" if spec.policies == "create" else "shown, not written"
-        yield Reason("access", f"{len(spec.readers)} readers, {len(spec.writers)} writers, nobody else; {where}")
+    where = f"written in {oci.home}" if spec.policies == "create" else "shown, not written"
+    for verb, who in (("reads", spec.readers), ("publishes", spec.writers)):
+        names = sorted({f"{identity.namespace}/{identity.service_account}" for identity in who})
+        yield Reason("access", f"{', '.join(names) or 'nobody'} {verb}; {where}")

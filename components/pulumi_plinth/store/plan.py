@@ -13,8 +13,8 @@ from typing import Any
 from plinth_runtime.contract.uri import StorageUri, UriError
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Reason
-from pulumi_plinth.oci_policy import IdentitySpec, fill, still_open
-from pulumi_plinth.oci_spec import OciSpec
+from pulumi_plinth.oci_policy import BUCKET, CLUSTER, COMPARTMENT, IdentitySpec, fill, still_open
+from pulumi_plinth.oci_spec import PENDING, OciSpec
 from pulumi_plinth.spec import Spec
 from pulumi_plinth.store.bucket_plan import BucketPlan, plan_bucket
 from pulumi_plinth.store.bucket_spec import BucketStoreSpec
@@ -36,6 +36,9 @@ class StorePlan:
     client: Mapping[str, str] = field(default_factory=dict)
     """What whoever fetches from here has to know besides the address: region, endpoint."""
 
+    known: Mapping[str, str] = field(default_factory=dict)
+    """What of statements and addresses is known before anything is made."""
+
     secret: str | None = None
     """Kubernetes secret with the store's keys; None where the pod's identity is enough."""
 
@@ -56,6 +59,10 @@ class StorePlan:
             return uri
         return f"oci://{self.bucket.name}/{uri.partition('/o/')[2]}"
 
+    def shown(self) -> list[str]:
+        """Return the statements as a plan can know them."""
+        return [fill(text, self.known) for text in self.statements]
+
     def to_json(self) -> dict[str, Any]:
         """Render for `plinth plan --json`."""
         if self.path is not None:
@@ -65,7 +72,7 @@ class StorePlan:
             "kind": self.kind,
             "location": self.location,
             "uris": dict(self.uris),
-            "statements": list(self.statements),
+            "statements": self.shown(),
             "reasons": [{"subject": reason.subject, "text": reason.text} for reason in self.reasons],
         }
 
@@ -84,8 +91,8 @@ class StoreCase:
     readers: tuple[IdentitySpec, ...] = ()
     """Pods of the stack's own servers that read from here."""
 
-    cluster: bool = False
-    """Whether the stack says which cluster the pods of readers and writers run in."""
+    cluster_id: str | None = None
+    """The cluster that the pods of readers and writers run in, or PENDING; None where nobody says which."""
 
 
 def folder_of(spec: StoreSpec | None, root: Path) -> Path | None:
@@ -105,8 +112,16 @@ def plan_store(case: StoreCase, spec: StoreSpec) -> StorePlan:
     claim = {} if isinstance(spec, S3StoreSpec) else {"claim": spec.claim or case.name}
     args = _args(case, spec, claim)
     client, secret = _client(spec) if isinstance(spec, S3StoreSpec) else ({}, None)
-    uris = _uris(case, location)
-    return StorePlan(case.name, spec.kind, None, location, uris, client, secret, None, reasons, args)
+    return StorePlan(
+        case.name,
+        spec.kind,
+        location=location,
+        uris=_uris(case, location),
+        client=client,
+        secret=secret,
+        reasons=reasons,
+        args=args,
+    )
 
 
 def store_faults(path: str, case: StoreCase, spec: StoreSpec) -> list[Fault]:
@@ -114,7 +129,7 @@ def store_faults(path: str, case: StoreCase, spec: StoreSpec) -> list[Fault]:
     if _on_oci(spec) and case.oci is None:
         problem = "is on OCI, and the stack does not say in which compartment and region"
         return [Fault(f"{path}.kind", spec.kind, problem, "add `oci: {compartmentId: …, region: …}` to the stack")]
-    faults = [] if case.cluster else list(_strangers(path, spec))
+    faults = [] if case.cluster_id else list(_strangers(path, spec))
     for model, uri in plan_store(case, spec).uris.items():
         try:
             StorageUri.parse(fill(uri, {"namespace": "namespace"}))
@@ -147,10 +162,17 @@ def _bucket_store(case: StoreCase, spec: BucketStoreSpec) -> StorePlan:
     bucket = plan_bucket(spec, oci, spec.bucket or f"{case.prefix}-{case.name}")
     namespace = oci.namespace or "<namespace>"
     location = f"oci://n/{namespace}/b/{bucket.name}/o/{_inside(spec.prefix)}"
-    args = _args(case, spec, {"bucket": bucket.name})
-    client = {"region": oci.region}
+    known = {COMPARTMENT: oci.compartment_id, BUCKET: bucket.name, CLUSTER: case.cluster_id}
     return StorePlan(
-        case.name, spec.kind, None, location, _uris(case, location), client, None, bucket, bucket.reasons, args
+        case.name,
+        spec.kind,
+        location=location,
+        uris=_uris(case, location),
+        client={"region": oci.region},
+        known={key: value for key, value in known.items() if value not in (None, PENDING)},
+        bucket=bucket,
+        reasons=bucket.reasons,
+        args=_args(case, spec, {"bucket": bucket.name}),
     )
 
 
