@@ -55,6 +55,15 @@ def up(cluster):
         return kubectl(cluster)
     for part in (*CONTROL, *(FAKE if fake else ()), *(NODE if nodes else ())):
         build(part, say)
+    try:
+        _start(cluster, nodes, fake)
+    except BaseException:  # also Ctrl-C: half a cluster is none
+        cluster.down()
+        raise
+    return kubectl(cluster)
+
+
+def _start(cluster, nodes, fake):
     started = time.monotonic()
     cluster.up()
     say(f"control plane: ready after {time.monotonic() - started:.1f} s")
@@ -64,7 +73,6 @@ def up(cluster):
     if nodes:
         cluster.nodes(nodes)
         say(f"{nodes} real nodes: ready after {time.monotonic() - started:.1f} s")
-    return kubectl(cluster)
 
 
 def kubectl(cluster):

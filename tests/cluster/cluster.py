@@ -62,6 +62,13 @@ class Cluster:
         control.write_files(self.place)
         control.start(self.place, str(built(self.kube)), self.processes)
 
+    def restart(self, name):
+        """Kill a part of the control plane, as if its machine had failed, and start it again; the data stays."""
+        self.processes.end([self.processes.find(name)])
+        started = control.run(name, self.place, str(built(self.kube)), self.processes)
+        ready = lambda: control.answers(self.place, "/readyz")  # noqa: E731
+        self.processes.wait_for(ready, control.READY_SECONDS, f"an API server after {name}", (started,))
+
     def down(self):
         """End every process and remove every file and group; nothing there is fine too."""
         self.processes.kill()

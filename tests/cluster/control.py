@@ -4,7 +4,6 @@ Needs no rights: what real nodes need besides is in `network.py`.
 """
 
 import json
-import shutil
 import ssl
 import urllib.error
 import urllib.request
@@ -61,17 +60,18 @@ def write_files(place):
 
 def start(place, kube, processes):
     """Start the four, each as soon as it can do its work, and return when service accounts are made."""
-    storage = processes.start("etcd", [kube, "etcd", *_etcd(place)])
-    server = processes.start("kube-apiserver", [kube, "kube-apiserver", *_server(place)])
+    storage, server = (run(name, place, kube, processes) for name in ("etcd", "kube-apiserver"))
     processes.wait_for(lambda: answers(place, "/readyz"), READY_SECONDS, "an API server", (storage, server))
     # Both ask the API server while they start and end when it is not ready yet.
-    controllers = processes.start("kube-controller-manager", [kube, "kube-controller-manager", *_controllers(place)])
-    scheduler = processes.start("kube-scheduler", [kube, "kube-scheduler", *_scheduler(place)])
+    others = [run(name, place, kube, processes) for name in ("kube-controller-manager", "kube-scheduler")]
     account = "/api/v1/namespaces/default/serviceaccounts/default"
-    needs = (server, controllers, scheduler)
-    processes.wait_for(lambda: answers(place, account), READY_SECONDS, "service accounts", needs)
-    if not (place.folder / "kubectl").exists():
-        (place.folder / "kubectl").symlink_to(kube)
+    processes.wait_for(lambda: answers(place, account), READY_SECONDS, "service accounts", (server, *others))
+    (place.folder / "kubectl").symlink_to(kube)
+
+
+def run(name, place, kube, processes):
+    """Start one of the four."""
+    return processes.start(name, [kube, name, *COMPONENTS[name](place)])
 
 
 def answers(place, path):
@@ -85,11 +85,6 @@ def answers(place, path):
             return answer.status == 200
     except OSError:
         return False
-
-
-def forget_data(place):
-    """Drop what etcd kept."""
-    shutil.rmtree(place.folder / "etcd", ignore_errors=True)
 
 
 def _etcd(place):
@@ -145,3 +140,11 @@ def _controllers(place):
 
 def _scheduler(place):
     return [f"--kubeconfig={place.folder / 'scheduler.conf'}", "--secure-port=0", "--leader-elect=false"]
+
+
+COMPONENTS = {
+    "etcd": _etcd,
+    "kube-apiserver": _server,
+    "kube-controller-manager": _controllers,
+    "kube-scheduler": _scheduler,
+}

@@ -7,6 +7,7 @@ from cluster.build import KWOK, built
 
 MARK = "plinth.test/fake"
 STAGES = Path(__file__).parent / "manifests" / "kwok-stages.yaml"
+READY_SECONDS = 120
 GPU = "nvidia.com/gpu"
 TAINT = {"key": GPU, "value": "present", "effect": "NoSchedule"}
 
@@ -49,10 +50,16 @@ def add(cluster, made):
     """Create nodes and wait until they are ready."""
     start(cluster)
     cluster.kubectl("create", "-f", "-", text="\n---\n".join(map(json.dumps, made)))
-    names = [f"node/{node['metadata']['name']}" for node in made]
-    cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *names)
+    names = {node["metadata"]["name"] for node in made}
+    path = '{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
+
+    def ready():
+        rows = cluster.kubectl("get", "nodes", f"-ojsonpath={path}").stdout.splitlines()
+        return names <= {row.split()[0] for row in rows if row.endswith(" True")}
+
+    cluster.processes.wait_for(ready, READY_SECONDS, "fake nodes ready", (cluster.processes.find("kwok"),))
 
 
 def remove(cluster, names):
     """Delete nodes."""
-    cluster.kubectl("delete", "node", "--ignore-not-found", *names)
+    cluster.kubectl("delete", "node", "--ignore-not-found", "--wait=false", *names)

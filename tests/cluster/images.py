@@ -8,7 +8,7 @@ import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-SEARCH = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+SEARCH = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
 FOLDERS = ("/tmp", "/etc", "/proc", "/sys", "/dev", "/run")
 HOST_FOLDERS = "PLINTH_TEST_HOST_FOLDERS"
 """A variable of an image that names folders of this machine: containers find them as if they were in the image."""
@@ -34,10 +34,12 @@ class Image:
 def write(image, target):
     """Write an image's archive."""
     layer = _layer(image)
-    variables = image.environment | ({HOST_FOLDERS: ":".join(image.host_folders)} if image.host_folders else {})
+    variables = (
+        SEARCH | image.environment | ({HOST_FOLDERS: ":".join(image.host_folders)} if image.host_folders else {})
+    )
     settings = {
         "Entrypoint": list(image.entrypoint) or None,
-        "Env": [SEARCH, *(f"{name}={value}" for name, value in variables.items())],
+        "Env": [f"{name}={value}" for name, value in variables.items()],
         "WorkingDir": "/",
         "User": image.user,
     }

@@ -6,7 +6,7 @@ Environments and weights are gigabytes, so they are not copied: containers see t
 import sys
 from pathlib import Path
 
-from cluster.images import Image
+from cluster.images import SEARCH, Image
 from support.project import MODEL, ROOT
 
 NAME = "plinth.local/runtime:test"
@@ -29,6 +29,7 @@ def runtime_image():
         },
         folders=("/etc/plinth", "/run/plinth", "/var/cache/plinth"),
         environment={
+            "PATH": f"/opt/plinth/bin:{SEARCH['PATH']}",
             "HOME": "/var/cache/plinth",
             "USER": "plinth",
             "LOGNAME": "plinth",

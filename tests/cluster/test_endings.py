@@ -71,6 +71,16 @@ def test_two_clusters_at_once(cluster, other):
     assert cluster.cgroup != other.cgroup
 
 
+def test_the_control_plane_survives_the_end_of_its_parts(other):
+    """Each part is killed and started again: what was written is there, and the controllers go on."""
+    other.up()
+    other.kubectl("create", "deployment", "web", "--image=plinth.local/none:1")
+    for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+        other.restart(name)
+    other.kubectl("scale", "deployment", "web", "--replicas=3")
+    other.kubectl("wait", "--for=jsonpath={.status.replicas}=3", "--timeout=60s", "deployment/web")
+
+
 def test_a_killed_test_run_leaves_nothing(tmp_path, cluster):
     """When the process that runs the tests is killed, its cluster ends all the same."""
     folder = tmp_path / "cluster"

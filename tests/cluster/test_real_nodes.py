@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from support.project import alive
+from cluster.runtime_image import NAME, runtime_image
+from support.project import ROOT, alive
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -102,3 +103,27 @@ def test_a_node_that_loses_power_comes_back(cluster, kubectl, namespace, answeri
     kubectl("wait", restarted, WAIT, "pods", "--all", "-n", namespace)
     kubectl("wait", "--for=condition=Ready", WAIT, "pods", "--all", "-n", namespace)
     assert cluster.wait_answer(url)
+
+
+ASK = """
+import os, ssl, urllib.request
+account = "/var/run/secrets/kubernetes.io/serviceaccount"
+trust = ssl.create_default_context(cafile=f"{account}/ca.crt")
+path = f"https://kubernetes.default.svc/api/v1/namespaces/{open(f'{account}/namespace').read()}/pods"
+request = urllib.request.Request(path, headers={"authorization": f"Bearer {open(f'{account}/token').read()}"})
+print(urllib.request.urlopen(request, context=trust, timeout=20).status, os.getuid())
+"""
+
+
+def test_a_pod_asks_the_api_server(kubectl, namespace, real_nodes):
+    """The image of the runtime runs; with its account's token a pod reaches the API server by name, as agents do."""
+    (node,) = real_nodes(1)
+    node.load(runtime_image())
+    kubectl("wait", "--for=create", WAIT, "serviceaccount/default", "-n", namespace)
+    kubectl(
+        "create", "rolebinding", "view", "--clusterrole=view", f"--serviceaccount={namespace}:default", "-n", namespace
+    )
+    command = ("--command", "--", str(ROOT / ".venv/bin/python"), "-c", ASK)
+    kubectl("run", "asks", f"--image={NAME}", "--restart=Never", "-n", namespace, *command)
+    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", WAIT, "pod/asks", "-n", namespace)
+    assert kubectl("logs", "asks", "-n", namespace).stdout == "200 2000\n"

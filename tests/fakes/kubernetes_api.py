@@ -41,7 +41,10 @@ class Api:
     """The API server that a kubeconfig names: one on this machine, for no test may reach another by mistake."""
 
     def __init__(self, kubeconfig, context=None):
-        config = KubeConfig.from_dict(yaml.safe_load(kubeconfig)).get(context or None)
+        # As the real provider: contents or a path.
+        written = yaml.safe_load(kubeconfig)
+        found = KubeConfig.from_file(written) if isinstance(written, str) else KubeConfig.from_dict(written)
+        config = found.get(context or None)
         if urlsplit(config.cluster.server).hostname not in LOOPBACK:
             raise ApiError(0, f"{config.cluster.server} is not on this machine; the stand-in speaks to test clusters")
         self.server, self.namespace = config.cluster.server, config.namespace or "default"
