@@ -76,11 +76,16 @@ def test_a_pool_that_cannot_hold_its_deployments_is_refused(refused, deployment,
 
 
 def test_behaviour_19_a_model_that_does_not_fit_the_pool(refused):
-    """Refused when the stack is planned, with what it needs and what the pool's GPUs have."""
-    (fault,) = refused(stack(pool={"shape": "VM.GPU.A10.1"}, models={"qwen": {"preset": {"name": "qwen3-32b"}}}))
-    assert fault.startswith("plinth:stack.deployments.chat.pool")
+    """Refused when the stack is planned: GPUs by their memory, nodes by their number, each with the sum."""
+    large = {"models": {"qwen": {"preset": {"name": "qwen3-32b"}}}}
+    one_gpu = {"parallel": {"tensor": 1, "pipeline": 1}}
+    (fault,) = refused(stack(one_gpu, pool={"shape": "VM.GPU.A10.1"}, **large))
+    assert fault.startswith("plinth:stack.deployments.chat.p")
     assert fault.count("GiB") >= 2
     assert "22.08 GiB" in fault
+    (fault,) = refused(stack(pool={"shape": "VM.GPU.A10.1"}, **large))
+    assert "pools.gpu.size: 1 holds 1 nodes of 1 GPUs" in fault
+    assert "need 4 nodes" in fault
 
 
 def test_several_deployments_share_the_nodes(gpus):
