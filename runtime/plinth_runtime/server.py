@@ -95,7 +95,8 @@ def _serve_locked(options: ServerOptions, run_dir: RunDir, box: Inbox) -> int:
         cache = _engine_cache(launch, 0 if group is None else group.seat.rank, log)
         command = partial(_present_command, launch, run_dir, adapters, (group, cache))
         check, fetch = (_weight_check(launch), None) if supply is None else (supply.check, supply.fetch)
-        agent = Agent(Assignment(launch, run_dir, command, check, fetch, box, log, token, group, cache), board)
+        work = Assignment(launch, run_dir, command, check, fetch, box, log, token=token, group=group, cache=cache)
+        agent = Agent(work, board)
         port = ManagementPort(launch.management.host, launch.management.port, _insight(agent, adapters, box))
         try:
             code = agent.run()

@@ -43,6 +43,11 @@ class RunDir:
         return self.path / "draining"
 
     @property
+    def start(self) -> Path:
+        """Exists from the moment that an engine, started before its weights were there, may load them."""
+        return self.path / "start"
+
+    @property
     def status(self) -> Path:
         """The last StartupStatus, written at each change of phase."""
         return self.path / "status.json"

@@ -14,7 +14,6 @@ from queue import Empty
 from threading import Event as Flag
 from threading import Thread
 
-from plinth_runtime.contract.launch import LaunchLifecycle
 from plinth_runtime.contract.status import Phase, StartRecord, Termination
 from plinth_runtime.errors import InternalError, RuntimeFault, termination_of
 from plinth_runtime.serving import files, group, inbox
@@ -27,10 +26,7 @@ from plinth_runtime.serving.leftovers import note_engine
 from plinth_runtime.serving.ports import require_free
 from plinth_runtime.serving.progress import WAY
 from plinth_runtime.serving.restart import Death, Verdict, judge
-from plinth_runtime.serving.states import ENDS, Action, Event, Step, step
-
-LOAD_GRACE_SECONDS = 2.0
-"""Between SIGTERM and SIGKILL when no request can be open, and between one SIGKILL and the next."""
+from plinth_runtime.serving.states import ENDS, LOAD_GRACE_SECONDS, Action, Event, Step, step, timer_of
 
 MOMENT_SECONDS = 0.5
 """The longest wait at once. A signal that the kernel gives to another thread, or that comes between the last look and
@@ -107,6 +103,18 @@ class Agent:
                 self._collect_children()
             case inbox.Ping(seen):
                 seen.set()
+            case inbox.GroupNews(item):
+                self._take_group_news(item)
+            case inbox.Reserved() | inbox.Fetched() | inbox.Prepared() | inbox.Failed():
+                self._take_preparations(news)
+            case _:
+                self._take_engine_news(news)
+
+    def _take_preparations(self, news: inbox.Message) -> None:
+        match news:
+            case inbox.Reserved(lock):
+                self.lock = lock
+                self._spawn(hold=True)
             case inbox.Fetched():
                 self._happen(Event.WEIGHTS_HERE)
             case inbox.Prepared():
@@ -114,17 +122,13 @@ class Agent:
             case inbox.Failed(fault):
                 self._fault(fault)
                 self._happen(Event.FAULT)
-            case _:
-                self._take_more(news)
 
-    def _take_more(self, news: inbox.Message) -> None:
+    def _take_engine_news(self, news: inbox.Message) -> None:
         match news:
-            case inbox.GroupNews(item):
-                self._take_group_news(item)
             case inbox.EngineStarted(generation, pid) if generation == self.generation:
                 self.board.engine_pid = pid
                 note_engine(self.work.run_dir.engine_lock, pid)
-                if self.engine is not None and self.work.serves_clients:
+                if self.engine is not None and self.work.serves_clients and not self.engine.held:
                     self.engine.watch(self.work, generation, pid)
                 self._publish()
             case inbox.EngineSighted(generation, sighting) if generation == self.generation:
@@ -170,7 +174,8 @@ class Agent:
         self._happen(Event.STOP)
 
     def _on_prepared(self, news: inbox.Prepared) -> None:
-        self.lock, self.board.weights, self.board.message = news.lock, news.weights, news.message
+        self.lock = self.lock if news.lock is None else news.lock
+        self.board.weights, self.board.message = news.weights, news.message
         self._happen(Event.WEIGHTS_GOOD if self.work.group is None else Event.MUST_JOIN)
         if self.work.group is not None:
             self.work.group.prepare()
@@ -197,6 +202,9 @@ class Agent:
         self.timers.pop(Event.KILL_DUE, None)
         self.timers.pop(Event.STARTUP_OVERDUE, None)
         self.board.engine_pid = None
+        if engine.held:
+            self.generation -= 1  # it has done nothing yet; the next one will say what is wrong
+            return
         if self.board.phase is Phase.DRAINING:
             self.work.log.say(f"the engine ended: {news.end}")
             self._happen(Event.DIED_FINAL)
@@ -277,7 +285,17 @@ class Agent:
         record = StartRecord(launch_digest=self.board.launch_digest, seconds=dict(self.board.known))
         files.write_whole(self.work.run_dir.last_start, record.model_dump_json(indent=2))
 
-    def _spawn(self) -> None:
+    def _release(self, engine: Engine) -> None:
+        """Let an engine load its weights that was started before they were there."""
+        engine.held = False
+        files.write_whole(self.work.run_dir.start, "")
+        if self.board.engine_pid is not None:
+            engine.watch(self.work, self.generation, self.board.engine_pid)
+
+    def _spawn(self, *, hold: bool = False) -> None:
+        if self.engine is not None:
+            self._release(self.engine)
+            return
         self.generation += 1
         self.board.restarts = self.generation - 1
         try:
@@ -285,7 +303,7 @@ class Agent:
             self.lock = None
             try:
                 self._require_port()
-                self.engine = start_engine(self.work, self.generation, lock)
+                self.engine = start_engine(self.work, self.generation, lock, hold=hold)
             finally:
                 os.close(lock)  # from here on the guard holds it
         except RuntimeFault as fault:
@@ -297,8 +315,11 @@ class Agent:
     def _prepare(self) -> None:
         """Do, in a thread of its own, whatever may take long before there is an engine."""
         try:
-            lock = files.take_engine_lock(self.work.run_dir)
+            lock: int | None = files.take_engine_lock(self.work.run_dir)
             self._require_port()
+            if lock is not None and self.work.starts_early:
+                self.work.inbox.put(inbox.Reserved(lock))
+                lock = None
             if self.work.fetch_weights is not None:
                 self.work.fetch_weights(self.board.note_fetch)
                 self.work.inbox.put(inbox.Fetched())
@@ -352,16 +373,7 @@ class Agent:
         if self.work.cache is not None:
             self.work.cache.close()
         files.remove(self.work.run_dir.draining)
+        files.remove(self.work.run_dir.start)
         files.clear_sockets(self.work.run_dir)
         if self.board.phase is Phase.FAILED and self.end is not None:
             files.write_whole(self.work.run_dir.termination, self.end.model_dump_json(indent=2))
-
-
-def timer_of(action: Action, limits: LaunchLifecycle) -> tuple[Event, float]:
-    """Say what happens, and in how many seconds, when a timer is armed."""
-    return {
-        Action.ARM_STARTUP: (Event.STARTUP_OVERDUE, limits.startup_timeout_seconds),
-        Action.ARM_GRACE: (Event.KILL_DUE, LOAD_GRACE_SECONDS),
-        Action.ARM_DRAIN: (Event.KILL_DUE, limits.shutdown_timeout_seconds),
-        Action.ARM_END: (Event.KILL_DUE, limits.kill_after_seconds),
-    }[action]

@@ -47,6 +47,14 @@ class Assignment:
     cache: EngineCache | None = None
 
     @property
+    def starts_early(self) -> bool:
+        """Whether the engine's imports are worth starting before its weights are there: it takes long to fetch them.
+
+        Not in a group, which waits for its members first, and not where compiled code must be checked first.
+        """
+        return self.fetch_weights is not None and self.group is None and self.cache is None
+
+    @property
     def serves_clients(self) -> bool:
         """Whether the engine here has the API port: everywhere but at the followers of a group."""
         return self.group is None or self.group.seat.leads

@@ -22,6 +22,9 @@ MODULE = "vllm.entrypoints.openai.api_server"
 HEADLESS_MODULE = "plinth_headless"
 """For an engine without an API, a follower in a group; ours, in the injected folder."""
 
+EARLY_MODULE = "plinth_early"
+"""For an engine that is started before its weights are there; ours, in the injected folder."""
+
 MIDDLEWARE = "plinth_middleware.PlinthMiddleware"
 
 SOCKETS = "ipc"
@@ -101,6 +104,12 @@ class Paths:
 def build_command(launch: LaunchConfig, paths: Paths, inherited: Mapping[str, str]) -> EngineCommand:
     """Give the engine's argv and environment."""
     return EngineCommand(build_argv(launch, paths), build_environment(launch, paths, inherited))
+
+
+def held_back(command: EngineCommand, file: str) -> EngineCommand:
+    """Give the command of an engine that imports what it needs and then waits for a file to exist."""
+    python, option, *rest = command.argv
+    return EngineCommand((python, option, EARLY_MODULE, file, *rest), command.environment)
 
 
 def build_argv(launch: LaunchConfig, paths: Paths) -> tuple[str, ...]:

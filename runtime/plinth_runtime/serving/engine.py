@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plinth_runtime.contract.status import Termination
-from plinth_runtime.serving import inbox
+from plinth_runtime.serving import files, inbox
 from plinth_runtime.serving.assignment import Assignment
+from plinth_runtime.serving.command import held_back
 from plinth_runtime.serving.deaths import Circumstances, Exit, explain
 from plinth_runtime.serving.drain import QuietWatch
 from plinth_runtime.serving.engine_http import Target
@@ -21,7 +22,7 @@ from plinth_runtime.serving.states import Event
 @dataclass(eq=False)
 class Engine:
     """The present engine and what is known of it. `foreign`: why it must end although it did nothing itself; `last`:
-    there will be no other.
+    there will be no other; `held`: it was started early and waits for its weights.
     """
 
     process: EngineProcess
@@ -34,6 +35,7 @@ class Engine:
     hung: str = ""
     foreign: Termination | None = None
     last: bool = False
+    held: bool = False
 
     def watch(self, work: Assignment, generation: int, pid: int) -> None:
         """Have an eye on its API from now on."""
@@ -61,8 +63,11 @@ class Engine:
         return found if group is None else group.blame(found)
 
 
-def start_engine(work: Assignment, generation: int, lock: int) -> Engine:
-    """Start an engine whose guard holds the lock. Raises OSError if not even the guard can be started."""
+def start_engine(work: Assignment, generation: int, lock: int, *, hold: bool) -> Engine:
+    """Start an engine whose guard holds the lock; one that is held imports what it needs and waits.
+
+    Raises OSError if not even the guard can be started.
+    """
     box = work.inbox
 
     def read(line: str) -> None:
@@ -76,5 +81,8 @@ def start_engine(work: Assignment, generation: int, lock: int) -> Engine:
         started=lambda pid: box.put(inbox.EngineStarted(generation, pid)),
         ended=lambda end: box.put(inbox.EngineEnded(generation, end)),
     )
-    process = EngineProcess.start(work.command(), Place(work.run_dir.path, lock), listener)
-    return Engine(process, count_oom_kills())
+    files.remove(work.run_dir.start)
+    command = work.command()
+    command = held_back(command, str(work.run_dir.start)) if hold else command
+    process = EngineProcess.start(command, Place(work.run_dir.path, lock), listener)
+    return Engine(process, count_oom_kills(), held=hold)

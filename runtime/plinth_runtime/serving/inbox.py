@@ -48,10 +48,19 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """Engine lock, ports and weights are in order: the lock, the state of the weights, and a sentence about them."""
+class Reserved:
+    """Engine lock and ports are in order, weights are still to come: the lock."""
 
     lock: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Engine lock, ports and weights are in order: the lock if it was not handed over before, the state of the weights,
+    and a sentence about them.
+    """
+
+    lock: int | None
     weights: str
     message: str
 
@@ -111,7 +120,7 @@ class GroupNews:
 
 
 EngineNews = EngineStarted | EngineSighted | EngineProbed | EngineQuiet | EngineEnded
-Message = StopAsked | ChildDied | Ping | Fetched | Prepared | Failed | GroupNews | EngineNews
+Message = StopAsked | ChildDied | Ping | Reserved | Fetched | Prepared | Failed | GroupNews | EngineNews
 """`generation` counts the engines of one agent: news of a former one is recognised as such."""
 
 Inbox = SimpleQueue[Message]

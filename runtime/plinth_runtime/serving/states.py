@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from plinth_runtime.contract.launch import LaunchLifecycle
 from plinth_runtime.contract.status import Phase
+
+LOAD_GRACE_SECONDS = 2.0
+"""Between SIGTERM and SIGKILL when no request can be open, and between one SIGKILL and the next."""
 
 
 class Event(StrEnum):
@@ -141,6 +145,16 @@ ENDS = (Phase.STOPPED, Phase.FAILED)
 def step(phase: Phase, event: Event) -> Step:
     """Give the next phase and what to do. An unexpected event stays and does nothing."""
     return TABLE.get((phase, event), Step(phase))
+
+
+def timer_of(action: Action, limits: LaunchLifecycle) -> tuple[Event, float]:
+    """Say what happens, and in how many seconds, when a timer is armed."""
+    return {
+        Action.ARM_STARTUP: (Event.STARTUP_OVERDUE, limits.startup_timeout_seconds),
+        Action.ARM_GRACE: (Event.KILL_DUE, LOAD_GRACE_SECONDS),
+        Action.ARM_DRAIN: (Event.KILL_DUE, limits.shutdown_timeout_seconds),
+        Action.ARM_END: (Event.KILL_DUE, limits.kill_after_seconds),
+    }[action]
 
 
 def mermaid() -> str:
