@@ -180,10 +180,11 @@ class ModelCluster:
     def list_models(self, kind, take):
         """List one kind."""
         self._request("list")
+        version = str(self.version)
         for key in sorted(self.things):
             if key.kind is kind:
                 take(self.things[key].document(kind))
-        return str(self.version)
+        return version
 
     def watch_models(self, kind, version):
         """Give what has happened since; the watch ends there, as a broken one does."""
@@ -195,9 +196,10 @@ class ModelCluster:
     def list_node(self, name, take):
         """List one node."""
         self._request("list")
+        version = str(self.version)
         if name in self.nodes:
             take(self._node(name))
-        return str(self.version)
+        return version
 
     def watch_node(self, name, version):
         """Give the node if it changed."""
