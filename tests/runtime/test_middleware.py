@@ -174,6 +174,10 @@ def test_many_keys(ask, tmp_path):
     assert ask("/v1/models", [(b"x-api-key", b"1000")], path)[0] == 401
 
 
+ENTRY = "plinth_headless.py"
+"""Starts the engine, so it imports it; nothing else there does."""
+
+
 def test_they_stand_alone():
     """The folder's files have names that no other module has, and import the standard library and each other only."""
     files = [path for path in INJECTED.iterdir() if path.name != "__pycache__"]
@@ -181,6 +185,7 @@ def test_they_stand_alone():
     imported = {
         name.split(".")[0]
         for path in files
+        if path.name != ENTRY
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
