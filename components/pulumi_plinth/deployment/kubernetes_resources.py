@@ -17,11 +17,16 @@ WORKLOADS = frozenset({"Deployment", "StatefulSet", "LeaderWorkerSet"})
 NEEDED = frozenset({"ServiceAccount", "ConfigMap", "NetworkPolicy"})
 """What must be there before a pod is made; a pod that is a moment older than its policy is unguarded."""
 
-UNAWAITED = {"PodMonitor": "pulumi.com/skipAwait", "ScaledObject": "pulumi.com/skipAwait"}
-"""Custom resources that nothing waits for: they tell other controllers something, and clients do not depend on it."""
-
-READY_GROUP = {"pulumi.com/waitFor": "condition=Available"}
-"""What a LeaderWorkerSet says when its groups are ready."""
+SKIPPED = {"pulumi.com/skipAwait": "true"}
+AWAITED = {
+    "LeaderWorkerSet": {"pulumi.com/waitFor": "condition=Available"},
+    "PodMonitor": SKIPPED,
+    "ScaledObject": SKIPPED,
+    "Service": SKIPPED,
+}
+"""How the provider is told to wait, by kind. A Service would be waited for until a pod is ready, ten minutes at most:
+that is what the workload is for, within the plan's own limit. The custom resources tell other controllers something.
+"""
 
 MARGIN_SECONDS = 60
 """After the API server's own deadline, which says why a rollout failed."""
@@ -85,13 +90,12 @@ def _make(name: str, item: Manifest, opts: pulumi.ResourceOptions) -> pulumi.Cus
         "ServiceAccount": lambda: kubernetes.core.v1.ServiceAccount,
         "StatefulSet": lambda: kubernetes.apps.v1.StatefulSet,
     }
-    body = {key: value for key, value in item.items() if key not in ("apiVersion", "kind")}
+    body = _awaited(item)
     if item["kind"] in kinds:
         resource: pulumi.CustomResource = kinds[item["kind"]]()(name, opts=opts, **_arguments(body))
         return resource
-    awaited = _awaited(item["kind"], body)
     return kubernetes.apiextensions.CustomResource(
-        name, api_version=item["apiVersion"], kind=item["kind"], opts=opts, **awaited
+        name, api_version=item["apiVersion"], kind=item["kind"], opts=opts, **body
     )
 
 
@@ -101,8 +105,10 @@ def _arguments(body: Mapping[str, Any]) -> dict[str, Any]:
     return {spelled.get(key, key): value for key, value in body.items()}
 
 
-def _awaited(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Say how long a custom resource is waited for, in the provider's own annotations."""
-    notes = {UNAWAITED[kind]: "true"} if kind in UNAWAITED else READY_GROUP
-    metadata = body["metadata"]
-    return {**body, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **notes}}}
+def _awaited(item: Manifest) -> dict[str, Any]:
+    """Return an object without its type, and with the note that says how long it is waited for."""
+    body = {key: value for key, value in item.items() if key not in ("apiVersion", "kind")}
+    if notes := AWAITED.get(item["kind"]):
+        metadata = body["metadata"]
+        body["metadata"] = {**metadata, "annotations": {**metadata.get("annotations", {}), **notes}}
+    return body

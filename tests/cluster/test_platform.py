@@ -1,0 +1,73 @@
+"""A stack file's deployments on a real API server: the project's own program, run by the embedded engine."""
+
+import json
+
+import pytest
+from support.sandbox import ITERATIONS, Sandbox
+
+from pulumi_plinth.embedded import crypto
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+NAMESPACE = "platform"
+IMAGE = "registry.example/runtime@sha256:" + "ab" * 32
+DEPLOYMENT = {"model": "qwen", "target": "kubernetes", "shape": "VM.GPU.A10.1", "maxModelLen": 4096}
+
+
+@pytest.fixture
+def box(kubernetes_plugin, project_root, tmp_path, monkeypatch):
+    """A project with our program; what it made goes with it."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(crypto, "ITERATIONS", ITERATIONS)
+    made = Sandbox(tmp_path / "project")
+    made.write("Pulumi.yaml", "name: box\nruntime: python\nbackend:\n  url: file://.\n")
+    made.program((project_root / "__main__.py").read_text())
+    yield made
+    if made.checkpoint.exists():
+        made.run("destroy")
+
+
+@pytest.fixture
+def up(box, cluster):
+    """A function that deploys the stack with other fields of its only deployment; a preview has said the same."""
+
+    def do(**fields):
+        stack = {
+            "kubernetes": {"kubeconfig": str(cluster.kubeconfig), "namespace": NAMESPACE, "image": IMAGE},
+            "models": {"qwen": {"preset": {"name": "qwen3-8b"}}},
+            "deployments": {"chat": DEPLOYMENT | {"replicas": {"min": 0}} | fields},
+        }
+        box.write("Pulumi.dev.yaml", json.dumps({"config": {"plinth:stack": stack}}))
+        preview = box.run("preview").changes
+        result = box.up()
+        assert preview == result.changes
+        return result
+
+    return do
+
+
+def test_a_stack_from_nothing_to_nothing(box, up, kubectl):
+    """Created and ready; unchanged; a change of the launch is a new ConfigMap and a rollout; a change of who may call
+    rolls nothing; deleted with its namespace.
+    """
+    first = up()
+    assert first.changes == {"create": 11}
+    assert first.outputs["endpoints"] == {"chat": f"http://chat.{NAMESPACE}.svc:8000/v1"}
+    assert up().changes == {"same": 11}
+    before = launch(kubectl)
+    assert up(maxBodySize="1Mi").changes == {"same": 9, "replace": 1, "update": 1}
+    after = launch(kubectl)
+    assert after != before
+    maps = kubectl("get", "configmaps", "-n", NAMESPACE, "-oname").stdout
+    assert (after in maps, before in maps) == (True, False)
+    changes = up(maxBodySize="1Mi", pod={"allowedNamespaces": ["team"]}).changes
+    assert changes == {"same": 10, "update": 1}
+    assert launch(kubectl) == after
+    assert box.run("destroy").changes == {"delete": 11}
+    assert NAMESPACE not in kubectl("get", "namespaces", "-oname").stdout
+
+
+def launch(kubectl):
+    """Name of the ConfigMap that the pods mount."""
+    mounted = "-ojsonpath={.spec.template.spec.volumes[0].configMap.name}"
+    return kubectl("get", "deployment/chat", "-n", NAMESPACE, mounted).stdout
