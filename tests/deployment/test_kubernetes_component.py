@@ -1,12 +1,16 @@
 """What a stack on Kubernetes registers with Pulumi: types, parents, provider, limits of waiting, unknowns."""
 
+from pathlib import Path
+
 import pytest
 from fakes.pulumi_monitor import UNKNOWN, Cloud, Secret, run
 from support.pods import GROUP, IMAGE, LARGE, planned, pods
 
 from pulumi_plinth.deployment.component import ModelDeployment
+from pulumi_plinth.deployment.facts import HostFacts, ModelFacts
 from pulumi_plinth.deployment.kubernetes.manifests import manifests
 from pulumi_plinth.platform import Platform
+from pulumi_plinth.quantities import GIB
 
 SCALED = {"replicas": {"min": 1, "max": 3}, "autoscaling": {"by": "keda"}}
 CLUSTER = {
@@ -120,6 +124,21 @@ def test_two_deployments_live_in_one_program():
 
     names = [item.name for item in run(program).all("ModelDeployment")]
     assert sorted(names) == ["one", "two"]
+
+
+def test_pods_and_processes_of_this_host_stand_in_one_platform(card):
+    """One stack with both: each by its own resource, endpoints and keys in one map each."""
+    document = pods(stores={"disk": {"path": "models"}}, models={"tiny": {"store": "disk", "path": "tiny"}})
+    document["deployments"]["here"] = {"model": "tiny"}
+    model = ModelFacts(Path("/srv/models/tiny"), card, total_bytes=273_000_000)
+    host = HostFacts(24 * GIB, engines={"vllm-cpu": Path("/srv/python")})
+    plan = planned(document, models={"tiny": model}, host=host)
+    monitor = run(lambda: Platform("p", plan))
+    assert {item.name for item in monitor.all("ModelDeployment")} == {"p-chat", "p-here"}
+    assert monitor.one(":LocalServer").parent == "p-here"
+    outputs = monitor.outputs_of("p")
+    assert set(outputs["endpoints"]) == {"chat", "here"}
+    assert set(outputs["management"]) == {"here"}
 
 
 def test_a_stack_without_a_cluster_makes_no_provider():

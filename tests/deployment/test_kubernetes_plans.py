@@ -81,6 +81,10 @@ def test_presets_become_the_workloads_of_the_seed(size, kind, gpus):
         (pods(PROCESSORS | {"maxModelLen": 99_999}), "is longer than the 40960 tokens the model was made for"),
         (pods(PROCESSORS | {"parallel": {"tensor": 2}}), "parallel: speaks of GPUs, and the engine vllm-cpu uses none"),
         (pods({"host": "::"}), "host: has no meaning for the target kubernetes: a pod has an address of its own"),
+        (
+            pods({"shape": "BM.GPU.H100.8", "parallel": {"tensor": 4, "pipeline": 3}}),
+            "is 12 GPUs, which 2 nodes do not share in whole tensor groups; write parallel: {pipeline: 2}",
+        ),
         (pods({"weights": {}}), "needs one place; write exactly one of claim and image"),
         (pods({"weights": {"claim": "c", "path": "../x"}}), "steps out of the volume"),
         (pods({"pod": {"keysSecret": "sk-live-0123456789abcdef"}}), "is a secret in plain text; write the name"),
@@ -209,6 +213,12 @@ def test_an_image_that_may_change_is_warned_of(image, said):
     """Only a digest names one image for ever."""
     found = reasons(pods({"pod": {"image": image}}), "image")
     assert [said in text for text in found] == ([True] if said else [])
+
+
+def test_what_is_not_read_is_said():
+    """A preset's ConfigMap has no say here."""
+    model = {"preset": {"name": "qwen3-8b", "config": "tuned"}}
+    assert "ConfigMap tuned is not read" in reasons(pods({"model": "m"}, models={"m": model}), "preset")[0]
 
 
 def test_secrets_are_named_with_the_command_that_makes_them():

@@ -52,12 +52,13 @@ def pods(deployment=None, **parts):
     return document
 
 
-def planned(document, root=Path("/srv")):
-    """Plan a document whose models are found as `plinth plan` finds them."""
+def planned(document, models=None, host=HostFacts(24 * GIB)):  # noqa: B008 frozen
+    """Plan a document whose models are found as `plinth plan` finds them; `models` are those of this host."""
+    root = Path("/srv")
     spec = StackSpec.parse(copy.deepcopy(document))
     finder = Cards(spec, root, lambda folder: ModelFacts(folder, None, ("nothing",)), catalogue)
     cards = {name: finder.find(item) for name, item in spec.on("kubernetes").items()}
-    return plan_stack(spec, Facts(root, "test", HostFacts(24 * GIB), {}, cards=cards, market=market()))
+    return plan_stack(spec, Facts(root, "test", host, models or {}, cards=cards, market=market()))
 
 
 def server(document):

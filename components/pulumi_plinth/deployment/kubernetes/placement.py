@@ -82,5 +82,10 @@ def _reasons(case: ServerCase, demand: Demand, image: str, selector: dict[str, s
         yield Reason("nodes", ", ".join(f"{key}={value}" for key, value in sorted(selector.items())))
     elif demand.gpus:
         yield Reason("nodes", f"WARNING: any node with {demand.gpus} GPUs; write pod.nodeSelector where they differ")
+    if case.declared.preset and case.declared.preset.config:
+        text = (
+            f"WARNING: the preset's ConfigMap {case.declared.preset.config} is not read; write its settings as fields"
+        )
+        yield Reason("preset", text)
     if case.spec.open:
         yield Reason("api", "WARNING: open to every pod that the NetworkPolicy lets in; no key is asked for")

@@ -100,7 +100,7 @@ def _strategy(case: ServerCase, demand: Demand, kind: Kind) -> tuple[Strategy, s
     if asked != "auto":
         return asked, "as asked"
     if kind == "stateful-set":
-        return "in-place", "a StatefulSet ends a pod before it starts the next of that name"
+        return "in-place", "a StatefulSet ends a pod before it starts the next of that name" + _of_group(demand)
     if not need:
         return "surge", "no GPUs are needed for one more"
     if spare is not None and spare >= need:
@@ -110,6 +110,16 @@ def _strategy(case: ServerCase, demand: Demand, kind: Kind) -> tuple[Strategy, s
         return "in-place", f"{free}, so one old replica ends first; {demand.replicas.least - 1} go on answering"
     strategy: Strategy = "recreate" if kind == "deployment" else "in-place"
     return strategy, f"{free}, so the old replica ends first: nobody answers meanwhile"
+
+
+def _of_group(demand: Demand) -> str:
+    """Say what a group needs of its cluster: members of two revisions do not work together."""
+    if demand.nodes == 1:
+        return ""
+    return (
+        "; all pods of a group at once, as of Kubernetes 1.35: older ones replace one at a time and wait for it in "
+        "vain, so delete the group's pods there, or install LeaderWorkerSet"
+    )
 
 
 def _strategy_faults(case: ServerCase, demand: Demand, kind: Kind) -> Iterator[Fault]:
