@@ -73,6 +73,19 @@ def read_secret(identity: IdentitySpec, secret_id: str) -> str:
     return workload(Grant(READ_SECRET, (("target.secret.id", secret_id),)), identity)
 
 
+AUTOSCALER_VERBS = (
+    "manage cluster-node-pools", "manage instance-family", "use subnets", "read virtual-network-family", "use vnics",
+    "inspect compartments",
+)  # fmt: skip
+"""What OKE's autoscaler needs, as its documentation lists it; OCI narrows none of it to single pools."""
+
+
+def autoscale() -> tuple[str, ...]:
+    """Let OKE's cluster autoscaler change the sizes of pools in the compartment."""
+    identity = IdentitySpec(namespace="kube-system", service_account="cluster-autoscaler")
+    return tuple(workload(Grant(verb, ()), identity) for verb in AUTOSCALER_VERBS)
+
+
 def lifecycle(region: str, bucket: str = f"<{BUCKET}>") -> str:
     """Let Object Storage itself delete old versions and unfinished uploads of one bucket."""
     return _statement(f"service objectstorage-{region}", "manage object-family", (("target.bucket.name", bucket),))

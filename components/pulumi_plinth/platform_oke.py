@@ -10,6 +10,7 @@ import pulumi
 
 from pulumi_plinth import naming
 from pulumi_plinth.cluster.plan import ClusterPlan
+from pulumi_plinth.cluster.spec import AUTOSCALER
 from pulumi_plinth.deployment.kubernetes_resources import make_provider
 from pulumi_plinth.oci_spec import PENDING
 from pulumi_plinth.planner import StackPlan
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 AROUND = frozenset({"addons", "identities", "repository", "secrets"})
 """Parts of a ClusterSpec that are components of their own."""
-
-AUTOSCALER = "ClusterAutoscaler"
-"""The add-on that owns the size of autoscaled pools; its setting `nodes` lists least:most:id of each."""
 
 IN_KUBERNETES = frozenset({"pvc", "fss", "lustre"})
 """Kinds of stores that need objects in the cluster."""
@@ -79,7 +77,8 @@ def add_ons(
     if AUTOSCALER in addons and owned:
         nodes = pulumi.Output.all(*owned).apply(lambda entries: ",".join(filter(None, entries)))
         addons[AUTOSCALER]["configuration"] = {"nodes": nodes, **addons[AUTOSCALER].get("configuration", {})}
-    args: Any = {"cluster_id": reached.cluster_id, "addons": addons}
+    oci = {"oci": plan.oke.oci.model_dump(exclude_unset=True)} if plan.oke.oci else {}
+    args: Any = {"cluster_id": reached.cluster_id, "addons": addons, **oci}
     ClusterAddons(naming.child(name, "addons"), args, reached.inside(parent))
 
 

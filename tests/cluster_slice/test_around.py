@@ -39,6 +39,22 @@ def test_addons_are_installed_at_their_versions(build):
     assert "extra-nodefeaturediscovery" in operator.dependencies
 
 
+def test_the_autoscaler_has_its_rights_before_it_starts(build):
+    """It logs in as its own pods; its policy names cluster, namespace and account."""
+    args = {"cluster_id": CLUSTER, "addons": {"ClusterAutoscaler": {"version": "1.34.0"}}}
+    monitor = build(lambda: ClusterAddons("extra", args | {"oci": OCI}) and None)
+    addon, policy = monitor.one(":Addon"), monitor.one(":Policy")
+    assert addon.inputs["configurations"] == [{"key": "authType", "value": "workload"}]
+    assert "extra-autoscaler-policy" in addon.dependencies
+    assert len(policy.inputs["statements"]) == 6
+    who = f"service_account='cluster-autoscaler', request.principal.cluster_id='{CLUSTER}'"
+    assert all(who in text for text in policy.inputs["statements"])
+    assert not build(lambda: ClusterAddons("extra", args) and None).all(":Policy")
+    written = args | {"addons": {"ClusterAutoscaler": {"version": "auto", "configuration": {"authType": "instance"}}}}
+    (row,) = build(lambda: ClusterAddons("extra", written) and None).one(":Addon").inputs["configurations"]
+    assert row["value"] == "instance"
+
+
 @pytest.mark.parametrize(
     ("addons", "expected"),
     [

@@ -20,6 +20,11 @@ WORKLOAD = (
     "request.principal.namespace='n', request.principal.service_account='s', request.principal.cluster_id='c', "
     "target.bucket.name='b'}"
 )
+AUTOSCALING = (
+    "Allow any-user to manage cluster-node-pools in compartment id c where all {request.principal.type='workload', "
+    "request.principal.namespace='kube-system', request.principal.service_account='cluster-autoscaler', "
+    "request.principal.cluster_id='c'}"
+)
 SAFE = {"accessType": "NoPublicAccess", "versioning": "Enabled"}
 GPU = {"nvidia.com/gpu": "1"}
 FULL = {"requests": GPU, "limits": GPU | {"memory": "32Gi"}}
@@ -120,6 +125,13 @@ BAD = [
     (
         "workload-identity-only",
         POLICY,
+        {"statements": [AUTOSCALING]},
+        {"wide": []},
+        "name one thing, such as target.bucket.name",
+    ),
+    (
+        "workload-identity-only",
+        POLICY,
         {"statements": ["Allow group Admins to manage all-resources in tenancy"]},
         {},
         "grants everything",
@@ -155,6 +167,7 @@ GOOD = [
     ("gpu-pods-are-complete", DEPLOYMENT, workload({"resources": {"limits": {"memory": "1Gi"}}}), {}),
     ("workload-identity-only", POLICY, {"statements": [WORKLOAD]}, {}),
     ("workload-identity-only", POLICY, {"statements": LATER}, {}),
+    ("workload-identity-only", POLICY, {"statements": [AUTOSCALING]}, {}),
     (
         "workload-identity-only",
         POLICY,

@@ -105,6 +105,8 @@ class ClusterAddonsArgs(TypedDict):
     """The cluster."""
     addons: dict[str, AddonArgs]
     """Add-ons, by OKE's names."""
+    oci: NotRequired[OciArgs]
+    """What everything made on OCI shares; with it the autoscaler's policy is written."""
 
 
 class WorkloadIdentityArgs(TypedDict):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pulumi_plinth.cluster.network import NetworkPlan, Openness, network_faults, plan_network
-from pulumi_plinth.cluster.spec import UNPINNED, ClusterSpec, IdentityAccessSpec
+from pulumi_plinth.cluster.spec import AUTOSCALER, UNPINNED, ClusterSpec, IdentityAccessSpec
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Reason
-from pulumi_plinth.oci_policy import read_bucket, read_secret, write_bucket
+from pulumi_plinth.oci_policy import autoscale, read_bucket, read_secret, write_bucket
 from pulumi_plinth.oci_spec import OciSpec
 
 
@@ -43,6 +43,8 @@ def plan_cluster(spec: ClusterSpec, name: str, oci: OciSpec | None = None) -> Cl
     makes_network = spec.id is None and spec.network.existing is None
     network = plan_network(spec.network, Openness(spec.public, spec.allowed)) if makes_network else None
     statements = tuple((key, identity_statements(item)) for key, item in sorted(spec.identities.items()))
+    if AUTOSCALER in spec.addons:
+        statements = (*statements, (AUTOSCALER, autoscale()))
     return ClusterPlan(spec.name or name, spec, network, statements, tuple(_reasons(spec, network)), oci)
 
 
@@ -68,6 +70,7 @@ def identity_statements(spec: IdentityAccessSpec) -> tuple[str, ...]:
 def _needs_oci(spec: ClusterSpec) -> Iterator[tuple[str, bool]]:
     yield "a cluster to make", spec.id is None
     yield "a repository", spec.repository is not None
+    yield "an autoscaler, which needs a policy", AUTOSCALER in spec.addons
     yield "identities", any(identity_statements(item) for item in spec.identities.values())
 
 

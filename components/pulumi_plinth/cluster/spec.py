@@ -17,6 +17,9 @@ AddonName = Literal[
     "NvidiaGpuPlugin", "NvidiaGpuOperator", "NodeFeatureDiscovery", "NvidiaNetworkOperator", "AmdGpuPlugin",
     "CertManager", "ClusterAutoscaler", "KubernetesMetricsServer", "CoreDNS", "KubeProxy",
 ]  # fmt: skip
+AUTOSCALER: Literal["ClusterAutoscaler"] = "ClusterAutoscaler"
+"""The add-on that owns the size of autoscaled pools; its setting `nodes` lists least:most:id of each."""
+
 UNPINNED = "auto"
 """What is written instead of a version where OKE may change it at any time."""
 
