@@ -1,6 +1,6 @@
 """Serving speed: our server against bare vLLM on the same model, both up at once and measured in turn, in one run.
 
-    make bench-serving [ROUNDS=7]
+    make bench-serving [ROUNDS=7] [STARTS=3]
 
 Prints each measure as a median with its ratio or difference, last a line of JSON; exits 1 if a target of TARGETS is
 missed. Bare vLLM has no key, no gate and no agent; sizes and threads are the same. The idle server of the two computes
@@ -15,24 +15,22 @@ import json
 import os
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from support.engine import KEY, World, free_ports, make_world, wait_until
+from bench.serving_starts import READY_SECONDS, SEQUENCES, bare_vllm, measure_idle, measure_starts
+from support.engine import KEY, make_world, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
-READY_SECONDS = 300
-SEQUENCES, LENGTH, TOKENS = 64, 1024, 32
+TOKENS = 32
 REQUESTS = {1: 6, 8: 16, 64: 64}
 """Clients at once, and streamed requests of TOKENS tokens in a round."""
 
@@ -40,7 +38,14 @@ PAIRS = 40
 """Requests of one token in a round, in turn one by one: what is added to the first token when nobody waits."""
 
 BATCH = [f"Write a sentence about the number {number}." for number in range(8)]
-TARGETS = {"throughput ratio at least": 0.99, "added milliseconds at most": 0.3, "generate ratio at least": 0.95}
+TARGETS = {
+    "throughput ratio at least": 0.99,
+    "added milliseconds at most": 0.3,
+    "generate ratio at least": 0.95,
+    "ready ratio at most": 1.03,
+    "agent MB at most": 60.0,
+    "agent percent at most": 0.1,
+}
 
 Measure = Callable[["Server"], Awaitable[float]]
 
@@ -169,33 +174,10 @@ def _row(values: list[tuple[float, float, float, float]]) -> dict[str, float]:
     }
 
 
-@contextmanager
-def bare_vllm(world: World) -> Iterator[Server]:
-    """Start vLLM as people do by hand."""
-    port = free_ports(1)[0]
-    command = [
-        *(str(world.python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(world.model)),
-        *("--served-model-name", "smollm2", "--host", "127.0.0.1", "--port", str(port), "--dtype", "bfloat16"),
-        *("--max-model-len", str(LENGTH), "--max-num-seqs", str(SEQUENCES), "--enforce-eager"),
-    ]
-    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            command, env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            yield Server("bare vLLM", port, process.pid)
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            time.sleep(2)
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def answers(server: Server) -> bool:
+def answers(port: int, key: str) -> bool:
     """Whether requests are taken."""
     try:
-        asyncio.run(post(server, "/v1/completions", wish(1)))
+        asyncio.run(post(Server("starting", port, 0, key), "/v1/completions", wish(1)))
     except OSError:
         return False
     return True
@@ -223,6 +205,9 @@ def judge(found: dict[str, Any]) -> list[str]:
         statistics.median(found["generate_ratio"]),
         "generate ratio at least",
     )
+    say("ready, ours over bare", found["ready_ratio"], "ready ratio at most")
+    say("agent, MB", found["agent_mb"], "agent MB at most")
+    say("agent, idle, percent of a processor", found["agent_idle_percent"], "agent percent at most")
     return missed
 
 
@@ -232,12 +217,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = make_world(ROOT, lambda name: Path(tempfile.mkdtemp(prefix=name, dir=folder)))
         try:
-            with bare_vllm(world) as bare:
-                wait_until(lambda: answers(bare), READY_SECONDS)
-                sizes = {"maxNumSeqs": SEQUENCES}
-                launched = world.start({"api": {"generate": True}, "engine": sizes})
+            found = measure_starts(world, answers, KEY)
+            with bare_vllm(world) as (port, bare_pid):
+                wait_until(lambda: answers(port, ""), READY_SECONDS)
+                launched = world.start({"api": {"generate": True}, "engine": {"maxNumSeqs": SEQUENCES}})
                 pid = launched.wait_ready()["enginePid"]
-                found = asyncio.run(measure(Server("plinth", launched.launch.api.port, pid, KEY), bare))
+                found |= measure_idle(launched)
+                ours, bare = Server("plinth", launched.launch.api.port, pid, KEY), Server("bare vLLM", port, bare_pid)
+                found |= asyncio.run(measure(ours, bare))
         finally:
             world.close()
     missed = judge(found)
