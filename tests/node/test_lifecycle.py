@@ -5,7 +5,10 @@ from fakes.node_disk import AWAY, REFUSED, content_of
 from node.simulation import ROOT, World, cluster_model, source
 
 from plinth_runtime.contract.model_names import ModelKey, ModelKind
-from plinth_runtime.node.api import EventType, RefusedError
+from plinth_runtime.node.agent import ModelSeen
+from plinth_runtime.node.api import ConflictError, EventType, RefusedError
+from plinth_runtime.node.seen import read_seen
+from plinth_runtime.node.tasks import Arrived, Report
 
 LLAMA = cluster_model("llama")
 
@@ -241,6 +244,7 @@ def test_two_contents_at_one_path_are_refused(world):
     world.run(20)
     assert entry(world, key=other)["reason"] == "PathTaken"
     assert "ClusterBaseModel/llama" in entry(world, key=other)["message"]
+    assert entry(world)["phase"] == "Ready"
     world.api.remove(LLAMA)
     world.run(60)
     assert world.api.status(other)["state"] == "Ready"
@@ -414,3 +418,69 @@ def test_a_wiped_entry_is_written_again(world):
     world.api.changed(LLAMA, EventType.MODIFIED)
     world.run(130)
     assert world.api.status(LLAMA)["nodesReady"] == ["a"]
+
+
+def test_a_node_that_is_not_meant_says_nothing_even_of_a_wrong_declaration(world):
+    """Only nodes that match speak of what is wrong."""
+    world.add("a")
+    world.api.declare(LLAMA, {"storage": {"storageUri": "hf:/typo", "nodeSelector": {"gpu": "yes"}}})
+    world.run(20)
+    assert entry(world) is None
+
+
+def test_what_an_older_fetch_says_is_not_taken_for_the_newer(world):
+    """A report that was on its way when the declaration changed is about other content."""
+    node = world.add("a")
+    world.api.declare(LLAMA, source("llama"))
+    world.run(2)
+    old = node.fetcher.started[0]
+    world.api.declare(LLAMA, source("next"))
+    world.run(2)
+    arrived = Arrived(old.address, old.link, "/cache/old", "old", 1, verified=True)
+    node.agent.handle(Report(LLAMA, old.declared, arrived))
+    node.agent.turn()
+    assert LLAMA not in node.disk.records
+    world.run(20)
+    assert node.disk.records[LLAMA].content == content_of("hf://acme/next")
+
+
+def test_an_event_that_is_older_than_what_is_known_is_passed_over(world):
+    """A watch may tell of a version that an answer has overtaken."""
+    node = world.add("a")
+    world.api.declare(LLAMA, source("llama"))
+    stale = read_seen(LLAMA.kind, world.api.get_model(LLAMA), node.settings.place)
+    world.run(5)
+    world.api.declare(LLAMA, source("next"))
+    world.run(20)
+    fetches = len(node.fetcher.started)
+    node.agent.handle(ModelSeen(stale))
+    world.run(20)
+    assert len(node.fetcher.started) == fetches
+    assert node.disk.records[LLAMA].address == "hf://acme/next"
+
+
+def test_a_lost_watch_costs_nothing_but_a_list(world):
+    """What was deleted while nobody watched is found missing when everything is listed again."""
+    node = world.add("a")
+    world.api.declare(LLAMA, source("llama"))
+    world.run(20)
+    world.api.remove(LLAMA)
+    world.api.compact()
+    world.run(60)
+    assert node.disk.records == {}
+
+
+def test_a_conflict_about_the_state_is_settled_at_once(world):
+    """Whoever is overtaken reads again and writes what is true then."""
+    world.add("a")
+    world.run(3)
+    world.api.declare(LLAMA, source("llama"))
+    world.api.on_request = lambda verb: verb == "patch" and not world.api.faults and _once(world)
+    world.run(1)
+    assert world.api.status(LLAMA)["state"] == "Importing"
+
+
+def _once(world):
+    """Let the request after this one meet a conflict, and no other."""
+    world.api.on_request = lambda _verb: None
+    world.api.faults = [None, ConflictError("the object has been modified")]
