@@ -138,7 +138,10 @@ def _told(plan: ServerPlan) -> ServerPlan:
         *plan.placement.reasons,
         *plan.timing.reasons,
         *scaling,
-        *(Reason("secret", f"{need.name}: {need.purpose}; must be there") for need in plan.secrets()),
+        *(
+            Reason("secret", f"{need.name}: {need.purpose}; must be there, made by: {need.command}")
+            for need in plan.secrets()
+        ),
         Reason("endpoint", plan.endpoint),
     )
     return replace(plan, outline=replace(plan.outline, reasons=reasons))
