@@ -56,22 +56,24 @@ def _fetch(folder: Path, wanted: dict[str, Any], watch: Watch) -> Any:
     from plinth_runtime.weights.cache import Cache, is_snapshot, model_name
     from plinth_runtime.weights.cache_shelf import CacheShelf
     from plinth_runtime.weights.fetch import FetchOptions, fetch
+    from plinth_runtime.weights.neighbours import Neighbours
     from plinth_runtime.weights.offer import Wishes
     from plinth_runtime.weights.plan_fetch import How
     from plinth_runtime.weights.shelf import FolderShelf
     from plinth_runtime.weights.sources.opening import open_source
+    from plinth_runtime.weights.streams import Streams
 
     wishes = Wishes(frozenset(map(_digest, wanted["expect"])), wanted["allow_pickle"], wanted["skip_pickles"])
     how = How(wanted["recheck"], wanted["page_cache"], reuse=wanted["reuse"])
-    options = FetchOptions(wishes, how)
     source = open_source(wanted["uri"])
     if wanted["cache"] is None:
         if is_snapshot(folder):
             raise click.BadParameter(f"{folder} is a model of a cache: give its --cache, or write another name")
-        return fetch(source, FolderShelf(folder.absolute()), options, watch)
+        return fetch(source, FolderShelf(folder.absolute()), FetchOptions(wishes, how), watch)
     if folder.is_dir() and not folder.is_symlink():
         raise click.BadParameter(f"{folder} is a folder; with --cache it becomes a link: write another name")
     cache = Cache(wanted["cache"].absolute())
+    options = FetchOptions(wishes, how, streams=Streams(neighbours=Neighbours(cache.locks / "fetches")))
     result = fetch(source, CacheShelf(cache, model_name(source.describe())), options, watch)
     cache.link(result.folder, folder)
     cache.collect()

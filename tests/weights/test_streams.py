@@ -1,5 +1,7 @@
 """Several models at once: one bound for all streams of a process, shared fairly, and each fetch ends by itself."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -13,6 +15,7 @@ from weights.making import PART, contents, noise, safetensors
 from plinth_runtime.errors import FetchCancelledError
 from plinth_runtime.weights.board import Patience
 from plinth_runtime.weights.fetch import FetchOptions, fetch
+from plinth_runtime.weights.neighbours import Neighbours
 from plinth_runtime.weights.publish import PublishOptions, publish
 from plinth_runtime.weights.shelf import FolderShelf
 from plinth_runtime.weights.sources.opening import open_source, open_store
@@ -140,3 +143,41 @@ def test_one_of_several_is_cancelled(servers, tmp_path):
     assert told[0] - began < 2
     other.join(PATIENT_SECONDS)
     assert told[1] == "verified"
+
+
+def test_processes_share_the_bound(tmp_path):
+    """Fetches into one cache divide the streams between them, by how many they are at the moment."""
+    now = [0.0]
+    first, second = (Streams(6, Neighbours(tmp_path / "fetches", lambda: now[0])) for _ in range(2))
+    one, other = first.join(), second.join()
+    held = [one.take() for _ in range(6)]
+    assert all(held)
+    assert [other.take() is not None for _ in range(4)] == [True, True, True, False]
+    one.give_back(held.pop())
+    assert one.take() is not None  # its count is not old enough
+    now[0] = 2.0
+    one.give_back(held.pop())
+    assert one.take() is None  # it holds more than its part
+    other.leave()
+    now[0] = 4.0
+    assert one.take() is not None
+
+
+def test_who_was_killed_does_not_count(tmp_path):
+    """A process that died with its file is no neighbour, and its file goes."""
+    code = (
+        "import sys, pathlib; from plinth_runtime.weights.neighbours import Neighbours; "
+        "print(Neighbours(pathlib.Path(sys.argv[1])).count(), flush=True); sys.stdin.read()"
+    )
+    folder, pipe = tmp_path / "fetches", subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code, str(folder)], stdin=pipe, stdout=pipe) as process:
+        assert process.stdout.readline() == b"1\n"
+        now = [0.0]
+        neighbours = Neighbours(folder, lambda: now[0])
+        assert neighbours.count() == 2
+        process.kill()
+        process.wait()
+        now[0] = 2.0
+        assert neighbours.count() == 1
+        assert len(list(folder.iterdir())) == 1
+        neighbours.leave()

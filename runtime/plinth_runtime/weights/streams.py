@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from plinth_runtime.weights.neighbours import Neighbours
 from plinth_runtime.weights.reader import Buffer
 from plinth_runtime.weights.window import MAX_STREAMS
 
@@ -35,14 +36,20 @@ class Share:
 
 
 class Streams:
-    """All streams of a process: at most so many at once."""
+    """All streams of a process: at most so many at once, and with `neighbours` at most so many in all of them."""
 
-    def __init__(self, most: int = MAX_STREAMS) -> None:
-        self.most = most
+    def __init__(self, most: int = MAX_STREAMS, neighbours: Neighbours | None = None) -> None:
+        self._most = most
+        self._neighbours = neighbours
         self._lock = threading.Lock()
         self._members: list[Share] = []
         self._spare: list[Buffer] = []
         self._held = 0
+
+    @property
+    def most(self) -> int:
+        """The bound of this process at this moment."""
+        return max(1, self._most // self._neighbours.count()) if self._neighbours else self._most
 
     def join(self) -> Share:
         """Begin a transfer."""
@@ -54,9 +61,10 @@ class Streams:
     def take(self, share: Share) -> Buffer | None:
         """Give a permit: nobody gets more than an equal part while another transfer has less and wants more."""
         with self._lock:
-            part = max(1, self.most // max(1, len(self._members)))
+            most = self.most
+            part = max(1, most // max(1, len(self._members)))
             others_wait = any(other.hungry for other in self._members if other is not share)
-            if self._held >= self.most or (share.held >= part and others_wait):
+            if self._held >= most or (share.held >= part and others_wait):
                 share.hungry = share.held < part
                 return None
             share.hungry = False
@@ -76,3 +84,5 @@ class Streams:
         with self._lock:
             share.hungry = False
             self._members.remove(share)
+            if self._neighbours is not None and not self._members:
+                self._neighbours.leave()
