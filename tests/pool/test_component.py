@@ -10,8 +10,10 @@ from pool.conftest import ARGS, IMAGE, METAL, RACK, SELF, build, changed, cloud
 from support.provider_types import argument_faults
 
 from pulumi_plinth.errors import SpecError
+from pulumi_plinth.pool import component
 from pulumi_plinth.pool.arguments import GpuNodePoolArgs
 from pulumi_plinth.pool.component import GpuNodePool
+from pulumi_plinth.pool.image import ImageWish
 from pulumi_plinth.pool.spec import PoolSpec
 
 KINDS = {
@@ -172,9 +174,10 @@ def test_a_pool_on_rdma_is_in_a_compute_cluster():
 
 
 def test_no_image_that_fits_is_said_with_what_was_sought():
-    """The fault names system, version and driver, and how to pin one."""
-    with pytest.raises(Exception, match=r"none of the 1 images that OKE offers: Oracle-Linux 8, v1\.32\.1"):
-        build(names=["Oracle-Linux-8.10-2025.05.19-0-OKE-1.32.1-905"])
+    """The fault names the pool, system, version and driver, and how to pin one."""
+    wish = ImageWish("Oracle-Linux", "8", "v1.32.1")
+    with pytest.raises(pulumi.RunError, match=r"gpu\.image: has none of the 1 images .*Oracle-Linux 8, v1\.32\.1"):
+        component._chosen("gpu.image", [("id", "Oracle-Linux-8.10-2025.05.19-0-OKE-1.32.1-905")], wish)
 
 
 def test_whole_numbers_of_other_languages_are_whole():

@@ -38,7 +38,9 @@ class Program:
             import json, pulumi
             from pulumi_plinth import GpuNodePool
             for name, args in json.loads({json.dumps(json.dumps(pools))}).items():
-                pulumi.export(name, GpuNodePool(name, args).pool_id)
+                pool = GpuNodePool(name, args)
+                pulumi.export(name, pool.pool_id)
+                pulumi.export(name + "-image", pool.image_id)
         """
         (self.root / "__main__.py").write_text(textwrap.dedent(text))
 
@@ -83,7 +85,7 @@ def program(tmp_path, monkeypatch):
 def test_up_again_up_resize_and_destroy(program):
     """A second up changes nothing, a new size is an update of that field alone, destroy leaves nothing."""
     program.pools(gpu=ARGS)
-    assert program.run("preview").outputs == {"gpu": None}
+    assert program.run("preview").outputs == {"gpu": None, "gpu-image": IMAGE}
     result = program.up()
     assert result.changes == {"create": 3}
     assert result.outputs["gpu"] == next(iter(program.cloud().of(":NodePool")))
@@ -99,11 +101,22 @@ def test_a_newer_image_in_the_catalogue_changes_nothing(program):
     """The selected image stays until the pool is made anew; a pinned one is an update."""
     program.up(gpu=ARGS)
     program.cloud(images=[IMAGE, NEWER])
-    assert not program.up().has_changes
-    assert program.pool()["nodeSourceDetails"]["imageId"] == IMAGE
+    result = program.up()
+    assert not result.has_changes
+    assert result.outputs["gpu-image"] == program.pool()["nodeSourceDetails"]["imageId"] == IMAGE
     program.up(gpu=changed(ARGS, image={"id": "ocid1.image.pinned"}))
     assert program.changed_keys()["gpu-nodes"] == ("nodeSourceDetails.imageId",)
     assert program.pool()["nodeSourceDetails"]["imageId"] == "ocid1.image.pinned"
+
+
+def test_no_image_that_fits_ends_the_run_with_its_fault(program):
+    """Before the pool is made, with what was sought and how to pin one."""
+    program.cloud(images=["Oracle-Linux-8.10-2025.05.19-0-OKE-1.32.1-905"])
+    with pytest.raises(embedded.EmbeddedError):
+        program.up(gpu=ARGS)
+    said = [event.message for event in program.events if isinstance(event, embedded.Diagnostic)]
+    assert any("gpu.image: has none of the 1 images that OKE offers" in message for message in said)
+    assert not program.cloud().of(":NodePool")
 
 
 def test_what_the_autoscaler_did_is_left_alone(program):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from pulumi_plinth import naming
-from pulumi_plinth.errors import Fault, SpecError
+from pulumi_plinth.errors import Fault
 from pulumi_plinth.options import main_child
 from pulumi_plinth.pool import resources
 from pulumi_plinth.pool.arguments import GpuNodePoolArgs, planned, tidied
@@ -26,16 +26,20 @@ class GpuNodePool(pulumi.ComponentResource):
     """Nodes with GPUs in an OKE cluster.
 
     Raises SpecError, before anything is registered, for arguments that cannot work. Of its options `protect`,
-    providers, aliases, `depends_on`, `ignore_changes`, `custom_timeouts` and `retain_on_delete` hold for the pool.
-    Outputs: `pool_id`, `image_id` that was selected or given, `node_selector` and `node_taints` for pods that are to
-    run there, and `autoscaler_nodes`, the pool's entry in the autoscaler's settings (empty where it owns nothing).
+    providers, aliases, `depends_on`, `ignore_changes`, `custom_timeouts`, `delete_before_replace` and
+    `retain_on_delete` hold for the pool.
     """
 
     pool_id: pulumi.Output[str]
+    """Id of the pool; empty for nodes that exist."""
     image_id: pulumi.Output[str]
+    """The nodes' image: given, or selected when the pool was made; empty for nodes that exist."""
     node_selector: pulumi.Output[dict[str, str]]
+    """Labels by which pods find the nodes."""
     node_taints: pulumi.Output[list[str]]
+    """Taints that such pods must tolerate, as key=value:effect."""
     autoscaler_nodes: pulumi.Output[str]
+    """The pool's entry in the autoscaler's setting `nodes` (least:most:id); empty where it owns nothing."""
 
     def __init__(self, name: str, args: GpuNodePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         given = tidied(args)
@@ -43,10 +47,10 @@ class GpuNodePool(pulumi.ComponentResource):
         super().__init__(naming.GPU_NODE_POOL, name, given, opts)
         if pulumi.runtime.is_dry_run():
             pulumi.log.info(plan.summary(), resource=self)
-        image: Any = given.get("image", {}).get("id") or (self._select(plan.image, given) if plan.image else "")
-        made = self._made(name, plan, given, image, opts or pulumi.ResourceOptions())
+        image: Any = given.get("image", {}).get("id") or (self._select(name, plan.image, given) if plan.image else "")
+        made, used = self._made(name, plan, given, image, opts or pulumi.ResourceOptions())
         self.pool_id = pulumi.Output.from_input(made)
-        self.image_id = pulumi.Output.from_input(image)
+        self.image_id = pulumi.Output.from_input(used)
         self.node_selector = pulumi.Output.from_input(plan.selector)
         self.node_taints = pulumi.Output.from_input(list(plan.taints))
         bounds = f"{plan.spec.least}:{plan.spec.most}:" if plan.spec.autoscale and plan.spec.kind == "managed" else ""
@@ -63,10 +67,10 @@ class GpuNodePool(pulumi.ComponentResource):
 
     def _made(
         self, name: str, plan: PoolPlan, given: "Mapping[str, Any]", image: Any, opts: pulumi.ResourceOptions
-    ) -> Any:
-        """Register what the plan's kind takes; return the id of the pool, empty for nodes that exist."""
+    ) -> tuple[Any, Any]:
+        """Register what the plan's kind takes; return the ids of pool and image, empty for nodes that exist."""
         if plan.spec.kind == "existing":
-            return ""
+            return "", ""
         import pulumi_oci as oci
 
         own, around = self._options(plan, opts), pulumi.ResourceOptions(parent=self)
@@ -76,14 +80,16 @@ class GpuNodePool(pulumi.ComponentResource):
             network = oci.core.ComputeCluster(naming.child(name, "rdma"), **inputs, opts=around).id
         if plan.spec.kind == "managed":
             inputs = resources.node_pool(plan, given, image, network)
-            return oci.containerengine.NodePool(naming.child(name, "nodes"), **inputs, opts=own).id
+            pool = oci.containerengine.NodePool(naming.child(name, "nodes"), **inputs, opts=own)
+            # What a pool has, which may be older than what would be selected now.
+            return pool.id, pool.node_source_details.apply(lambda source: source.image_id if source else image)
         inputs = resources.instance_configuration(plan, given, image, network)
         pattern = oci.core.InstanceConfiguration(naming.child(name, "configuration"), **inputs, opts=around).id
         if plan.spec.kind == "cluster-network":
             inputs = resources.cluster_network(plan, given, pattern)
-            return oci.core.ClusterNetwork(naming.child(name, "nodes"), **inputs, opts=own).id
+            return oci.core.ClusterNetwork(naming.child(name, "nodes"), **inputs, opts=own).id, image
         inputs = resources.gpu_memory_cluster(plan, given, pattern, network)
-        return oci.core.ComputeGpuMemoryCluster(naming.child(name, "nodes"), **inputs, opts=own).id
+        return oci.core.ComputeGpuMemoryCluster(naming.child(name, "nodes"), **inputs, opts=own).id, image
 
     def _options(self, plan: PoolPlan, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
         own = pulumi.ResourceOptions(
@@ -95,7 +101,7 @@ class GpuNodePool(pulumi.ComponentResource):
         )
         return main_child(self, opts, own)
 
-    def _select(self, wish: ImageWish, given: "Mapping[str, Any]") -> pulumi.Output[str]:
+    def _select(self, name: str, wish: ImageWish, given: "Mapping[str, Any]") -> pulumi.Output[str]:
         import pulumi_oci as oci
 
         options = oci.containerengine.get_node_pool_option_output(
@@ -104,15 +110,17 @@ class GpuNodePool(pulumi.ComponentResource):
             node_pool_k8s_version=wish.kubernetes,
             opts=pulumi.InvokeOutputOptions(parent=self),
         )
-        return options.sources.apply(lambda sources: _chosen([(s.image_id, s.source_name) for s in sources], wish))
+        path = f"{name}.image"
+        return options.sources.apply(lambda found: _chosen(path, [(s.image_id, s.source_name) for s in found], wish))
 
 
-def _chosen(sources: list[tuple[str, str]], wish: ImageWish) -> str:
+def _chosen(path: str, sources: list[tuple[str, str]], wish: ImageWish) -> str:
     found = choose_image(sources, wish)
     if found is None:
         problem = (
             f"has none of the {len(sources)} images that OKE offers: {wish.os} {wish.os_version}, {wish.kubernetes}"
         )
         remedy = "pin one by image: {id: …}, or write another osVersion or kubernetesVersion"
-        raise SpecError([Fault("image", None, f"{problem}, {wish.arch}, with a driver for {wish.vendor}", remedy)])
+        fault = Fault(path, None, f"{problem}, {wish.arch}, with a driver for {wish.vendor}", remedy)
+        raise pulumi.RunError(str(fault))
     return found
