@@ -77,6 +77,7 @@ def in_home_region(parent: pulumi.Resource, name: str, oci: OciSpec) -> pulumi.R
     home = pulumi_oci.Provider(
         naming.child(name, "home-region"),
         region=oci.home,
+        tenancy_ocid=oci.tenancy_id,
         auth=oci.auth,
         config_file_profile=oci.profile,
         opts=pulumi.ResourceOptions(parent=parent),

@@ -36,7 +36,8 @@ class OciSpec(Spec):
         description="The tenancy's home region, where IAM lives. Default: `region`; IAM refuses writes anywhere else.",
     )
     tenancy_id: Ocid | None = Field(
-        default=None, description="The tenancy, for what is asked of it as a whole. Default: the compartment's answers."
+        default=None,
+        description="The tenancy, for the provider of another homeRegion. Default: as the login's profile says.",
     )
     namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] | None = Field(
         default=None,

@@ -71,7 +71,11 @@ def _system_pool(build: Build, cluster: oci.containerengine.Cluster, subnets: Su
         node_config_details={
             "size": pool.size,
             "placement_configs": placements,
-            "node_pool_pod_network_option_details": {"cni_type": VCN_NATIVE, "pod_subnet_ids": [subnets.pods]},
+            "node_pool_pod_network_option_details": {
+                "cni_type": VCN_NATIVE,
+                "pod_subnet_ids": [subnets.pods],
+                "max_pods_per_node": build.plan.spec.network.pods_per_node,
+            },
         },
         node_source_details={
             "source_type": "IMAGE",

@@ -84,7 +84,8 @@ def _reasons(spec: ClusterSpec, network: NetworkPlan | None) -> Iterator[Reason]
         yield Reason("system pool", f"{pool.size} x {pool.shape}, {pool.ocpus:g} cores, {pool.memory_gib:g} GB")
     if network:
         parts = ", ".join(f"{subnet.part} {subnet.cidr}" for subnet in network.subnets)
-        yield Reason("network", f"{network.cidr}: {parts}")
+        room = f"room for {spec.network.nodes:,} nodes of {spec.network.pods_per_node} pods"
+        yield Reason("network", f"{network.cidr}: {parts}; {room}")
     for name, addon in sorted(spec.addons.items()):
         pinned = "changes by itself" if addon.version == UNPINNED else addon.version
         yield Reason("add-on", f"{name} {pinned}")
