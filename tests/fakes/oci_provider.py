@@ -6,10 +6,13 @@ change it between two runs.
 """
 # ruff: noqa: D102 - the protocol names and explains its methods
 
+import contextlib
+import fcntl
 import json
 import re
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -39,13 +42,26 @@ class Cloud:
 
     `faults` are {"type": end of the type token, "call": Create | Update | Delete, "kind": a key of MESSAGES or
     "partial", "times": how often}. `hosts` are how many nodes of a shape there are; none said means enough.
+    `kubeconfig` is that of every cluster.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "cloud.json"
-        self.lock = threading.RLock()
-        empty = {"resources": {}, "hosts": {}, "images": [], "faults": [], "log": [], "made": 0}
+        self._threads = threading.Lock()
+        self.load()
+
+    def load(self) -> None:
+        """Read what there is now."""
+        empty = {"resources": {}, "hosts": {}, "images": [], "faults": [], "log": [], "made": 0, "kubeconfig": ""}
         self.data = empty | (json.loads(self.path.read_text()) if self.path.exists() else {})
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the cloud: each provider of a program is a process of its own, and all have one cloud."""
+        with self._threads, self.path.with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.load()
+            yield
 
     def save(self) -> None:
         """Write everything; a reader sees the old or the new."""
@@ -129,7 +145,7 @@ class Oci(provider_pb2_grpc.ResourceProviderServicer):
         inputs = _plain(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=request.properties)
-        with self.cloud.lock:
+        with self.cloud.alone():
             kind = self._begin("Create", request.type, context)
             if request.type.endswith(":NodePool") and self.cloud.lacks(inputs):
                 context.abort(grpc.StatusCode.UNKNOWN, OUT_OF_CAPACITY)
@@ -146,7 +162,7 @@ class Oci(provider_pb2_grpc.ResourceProviderServicer):
         inputs = _plain(request.news)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=request.news)
-        with self.cloud.lock:
+        with self.cloud.alone():
             self._begin("Update", request.type, context)
             if request.type.endswith(":NodePool") and self.cloud.lacks(inputs, request.id):
                 context.abort(grpc.StatusCode.UNKNOWN, OUT_OF_CAPACITY)
@@ -156,7 +172,7 @@ class Oci(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=_struct(outputs))
 
     def Delete(self, request, context):  # noqa: N802
-        with self.cloud.lock:
+        with self.cloud.alone():
             self._begin("Delete", request.type, context)
             if user := self.cloud.user_of(request.id):
                 context.abort(grpc.StatusCode.UNKNOWN, f"409-Conflict, {request.id} is in use by {user}")
@@ -165,7 +181,8 @@ class Oci(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def Read(self, request, context):  # noqa: N802
-        found = self.cloud.data["resources"].get(request.id)
+        with self.cloud.alone():
+            found = self.cloud.data["resources"].get(request.id)
         if found is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(
@@ -176,8 +193,9 @@ class Oci(provider_pb2_grpc.ResourceProviderServicer):
         answer = FUNCTIONS.get(request.tok)
         if answer is None:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the stand-in has no function {request.tok}")
-        with self.cloud.lock:
+        with self.cloud.alone():
             self.cloud.data["log"].append(["Invoke", request.tok.rsplit(":", 1)[1]])
+            self.cloud.save()
             return provider_pb2.InvokeResponse(**{"return": _struct(answer(self.cloud, _plain(request.args)))})
 
     def Cancel(self, request, context):  # noqa: N802
@@ -214,6 +232,11 @@ FUNCTIONS = {
     "oci:ContainerEngine/getNodePoolOption:getNodePoolOption": _node_pool_option,
     "oci:Core/getServices:getServices": _services,
     "oci:Identity/getAvailabilityDomains:getAvailabilityDomains": _availability_domains,
+    "oci:ContainerEngine/getClusterKubeConfig:getClusterKubeConfig": lambda cloud, args: {
+        "id": "kubeconfig",
+        "content": cloud.data["kubeconfig"],
+        **args,
+    },
     "oci:ObjectStorage/getNamespace:getNamespace": lambda _, args: {"id": "n", "namespace": "example", **args},
 }
 
