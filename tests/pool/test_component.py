@@ -180,6 +180,18 @@ def test_no_image_that_fits_is_said_with_what_was_sought():
         component._chosen("gpu.image", [("id", "Oracle-Linux-8.10-2025.05.19-0-OKE-1.32.1-905")], wish)
 
 
+def test_a_preview_says_what_comes_and_what_is_doubtful(monkeypatch):
+    """A line for each pool, and one for each doubt; nothing when it is made."""
+    said = []
+    monkeypatch.setattr(pulumi.log, "info", lambda text, **_: said.append(text))
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, **_: said.append(text))
+    args = changed(METAL, shape="BM.GPU.H100.8", size=0)
+    build(args)
+    assert said == []
+    build(args, preview=True)
+    assert said[0] == "pool gpu: 0 x BM.GPU.H100.8 (8 x H100), $0.00 an hour"
+
+
 def test_whole_numbers_of_other_languages_are_whole():
     """Floats without a fraction are taken as the integers they stand for."""
     monitor = build(ARGS | {"size": 2.0, "max_pods": 40.0, "autoscale": {"min": 0.0, "max": 3.0}})

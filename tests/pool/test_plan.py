@@ -226,7 +226,7 @@ def test_every_field_of_a_part_matters(part, fields):
     ("args", "weights", "gib", "said"),
     [
         (ARGS, 0, 50, "50 GiB: (15 system + 24 image + 0.0 weights) GiB / 0.85, at least 50"),
-        (ARGS, 100 * GIB, 164, "164 GiB: (15 system + 24 image + 100.0 weights)"),
+        (ARGS, 100 * GIB, 164, "164 GiB: (15 system + 24 image + 100.0 weights of chat)"),
         (METAL, 100 * GIB, 50, "at least 50"),
         (METAL | {"nvme": "none"}, 100 * GIB, 164, "100.0 weights"),
         (changed(ARGS, boot_volume="200Gi"), 100 * GIB, 200, "as written"),
@@ -300,8 +300,9 @@ def test_pods_are_told_where_the_pool_is():
 def test_replicas_over_several_nodes_without_rdma_are_warned_of():
     """Named, with what to expect; a pool on RDMA is quiet."""
     needs = Needs(GIB, ("large",), ("large",))
-    assert "replicas of large span nodes" in str(plan(METAL, needs).reasons)
-    assert "span nodes" not in str(plan(METAL | {"rdma": True}, needs).reasons)
+    (doubt,) = plan(METAL, needs).doubts
+    assert doubt == "replicas of large span nodes and this pool has no RDMA: expect slow answers"
+    assert plan(METAL | {"rdma": True}, needs).doubts == ()
 
 
 def test_a_plan_is_told_as_json_and_in_a_line():

@@ -46,7 +46,7 @@ class GpuNodePool(pulumi.ComponentResource):
         plan = planned(name, given)
         super().__init__(naming.GPU_NODE_POOL, name, given, opts)
         if pulumi.runtime.is_dry_run():
-            pulumi.log.info(plan.summary(), resource=self)
+            self._tell(plan)
         image: Any = given.get("image", {}).get("id") or (self._select(name, plan.image, given) if plan.image else "")
         made, used = self._made(name, plan, given, image, opts or pulumi.ResourceOptions())
         self.pool_id = pulumi.Output.from_input(made)
@@ -90,6 +90,12 @@ class GpuNodePool(pulumi.ComponentResource):
             return oci.core.ClusterNetwork(naming.child(name, "nodes"), **inputs, opts=own).id, image
         inputs = resources.gpu_memory_cluster(plan, given, pattern, network)
         return oci.core.ComputeGpuMemoryCluster(naming.child(name, "nodes"), **inputs, opts=own).id, image
+
+    def _tell(self, plan: PoolPlan) -> None:
+        """Say in a preview what comes, and what deserves a second look."""
+        pulumi.log.info(plan.summary(), resource=self)
+        for doubt in plan.doubts:
+            pulumi.log.warn(doubt, resource=self)
 
     def _options(self, plan: PoolPlan, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
         own = pulumi.ResourceOptions(

@@ -15,7 +15,7 @@ from pulumi_plinth.pool.case import PoolCase
 from pulumi_plinth.pool.disk import boot_gib, pods_gib
 from pulumi_plinth.pool.image import ImageWish
 from pulumi_plinth.pool.price import pool_price
-from pulumi_plinth.pool.reasons import pool_reasons
+from pulumi_plinth.pool.reasons import DOUBT, pool_reasons
 from pulumi_plinth.pool.refusals import refusals
 from pulumi_plinth.pool.replacement import Replacing, replacing
 from pulumi_plinth.pool.spec import PoolSpec
@@ -50,6 +50,12 @@ class PoolPlan:
     def gpu_resource(self) -> str:
         """What pods ask for."""
         return gpu_resource(self.shape)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What may work and deserves a second look."""
+        texts = (reason.text for reason in self.reasons)
+        return tuple(text.removeprefix(DOUBT) for text in texts if text.startswith(DOUBT))
 
     def summary(self) -> str:
         """Say it in one line, as a preview does."""

@@ -14,6 +14,9 @@ from pulumi_plinth.pool.refusals import verdicts
 from pulumi_plinth.pool.replacement import Replacing
 from pulumi_plinth.quantities import GIB, human_bytes
 
+DOUBT = "WARNING: "
+"""How a reason begins that deserves a second look."""
+
 
 def pool_reasons(case: PoolCase, change: Replacing) -> Iterator[Reason]:
     """Tell shape, disks, replacement, size and image, and what deserves a second look."""
@@ -35,19 +38,20 @@ def pool_reasons(case: PoolCase, change: Replacing) -> Iterator[Reason]:
     )
     if case.needs.spans_nodes and not (spec.rdma or case.self_managed):
         who = ", ".join(case.needs.spans_nodes)
-        yield Reason("rdma", f"WARNING: replicas of {who} span nodes and this pool has no RDMA: expect slow answers")
+        yield Reason("rdma", f"{DOUBT}replicas of {who} span nodes and this pool has no RDMA: expect slow answers")
     if spec.autoscale and not case.needs.autoscaler:
-        yield Reason("size", "WARNING: nobody changes it: add ClusterAutoscaler to cluster.addons")
+        yield Reason("size", f"{DOUBT}nobody changes it: add ClusterAutoscaler to cluster.addons")
     for verdict in verdicts(case):
         if verdict.severity is Severity.WARN:
-            yield Reason("check", f"WARNING: {verdict.problem}; {verdict.remedy}")
+            yield Reason("check", f"{DOUBT}{verdict.problem}; {verdict.remedy}")
 
 
 def _boot_text(case: PoolCase) -> str:
     if case.spec.boot_volume is not None:
         return f"{boot_gib(case)} GiB, as written"
     weights = 0.0 if on_drives(case) else case.weight_bytes / GIB
-    parts = f"{SYSTEM_BYTES // GIB} system + {IMAGE_BYTES // GIB} image + {weights:.1f} weights"
+    whose = f" of {', '.join(case.needs.deployments)}" if weights and case.needs.deployments else ""
+    parts = f"{SYSTEM_BYTES // GIB} system + {IMAGE_BYTES // GIB} image + {weights:.1f} weights{whose}"
     return f"{boot_gib(case)} GiB: ({parts}) GiB / {FULL_SHARE}, at least {LEAST_BOOT_GIB}"
 
 
