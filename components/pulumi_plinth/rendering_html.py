@@ -12,6 +12,7 @@ from importlib.resources import files
 from pulumi_plinth.deployment.outline import Outline
 from pulumi_plinth.deployment.totals import Totals
 from pulumi_plinth.planner import StackPlan
+from pulumi_plinth.pool.plan import PoolPlan
 from pulumi_plinth.quantities import human_gib
 from pulumi_plinth.rendering_parts import LOOKS, Segment, segments
 from pulumi_plinth.rendering_plan import bounds, owner, title, total_lines
@@ -38,6 +39,7 @@ def page(stack: str, plan: StackPlan) -> str:
         f'<p class="quiet">{len(outlines)} deployments, as <code>plinth plan</code> decided them.</p>',
         *_totals(outlines, plan.totals()),
         *(line for outline in outlines for line in _deployment(outline, arguments.get(outline.name, ""))),
+        *(line for pool in plan.pools for line in _pool(pool)),
         "</body></html>",
     ]
     return "\n".join(lines) + "\n"
@@ -117,6 +119,12 @@ def _deployment(outline: Outline, arguments: str) -> Iterator[str]:
     if arguments:
         yield f"<h3>Arguments of the engine</h3><p><code>{escape(arguments)}</code></p>"
     yield from _alternatives(outline)
+    yield "</section>"
+
+
+def _pool(pool: PoolPlan) -> Iterator[str]:
+    yield f'<section id="pool-{escape(pool.name)}"><h2>{escape(pool.summary())}</h2>'
+    yield from _table((), ((reason.subject, reason.text) for reason in pool.reasons))
     yield "</section>"
 
 

@@ -1,12 +1,15 @@
 """Pools in stack files: deployments that name them, the room they have, what all of OCI's resources share."""
 
 import pytest
+from rich.console import Console
 from support.gpus import changed, reason, said
 
 from pulumi_plinth.errors import SpecError
 from pulumi_plinth.pool.arguments import arguments_of, planned
 from pulumi_plinth.pool.resources import node_pool
 from pulumi_plinth.pools import Claim, nodes_needed
+from pulumi_plinth.rendering_html import page
+from pulumi_plinth.rendering_plan import show_plan
 from pulumi_plinth.stack import StackSpec
 
 PLACE = {"placements": [{"availabilityDomain": "AD-1"}], "subnetId": "ocid1.subnet.s", "clusterId": "ocid1.cluster.c"}
@@ -166,3 +169,15 @@ def test_a_pool_with_faults_does_not_hide_others(refused):
     faults = refused(document)
     assert any("pools.gpu.shape" in fault for fault in faults)
     assert any("deployments.other.shape" in fault for fault in faults)
+
+
+def test_terminal_and_page_show_the_pools(gpus):
+    """A line for each with its price, and every reason, in both."""
+    plan = gpus(stack(pool={"autoscale": {"max": 2}}))
+    console = Console(record=True, width=200)
+    show_plan(console, StackSpec.parse(stack(pool={"autoscale": {"max": 2}})), plan)
+    html = page("prod", plan)
+    for text in (console.export_text(), html):
+        assert "pool gpu: 0 to 2 x VM.GPU.L40S.1 (1 x L40S), $7.00 an hour" in text
+        assert "the cluster autoscaler owns the size" in text
+    assert '<section id="pool-gpu">' in html
