@@ -61,5 +61,11 @@ def add(cluster, made):
 
 
 def remove(cluster, names):
-    """Delete nodes."""
+    """Delete nodes, then the pods that were on them: nobody is left who could end those."""
     cluster.kubectl("delete", "node", "--ignore-not-found", "--wait=false", *names)
+    found = json.loads(cluster.kubectl("get", "pods", "--all-namespaces", "-ojson").stdout)["items"]
+    there = [pod["metadata"] for pod in found if pod["spec"].get("nodeName") in names]
+    at_once = ("--grace-period=0", "--force", "--ignore-not-found", "--wait=false")
+    for namespace in {metadata["namespace"] for metadata in there}:
+        pods = [metadata["name"] for metadata in there if metadata["namespace"] == namespace]
+        cluster.kubectl("delete", "pods", "--namespace", namespace, *at_once, *pods)
