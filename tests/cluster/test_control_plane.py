@@ -5,7 +5,7 @@ import json
 import pytest
 from lightkube.resources.core_v1 import ConfigMap, Namespace
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 KIND = {
     "apiVersion": "apiextensions.k8s.io/v1",
