@@ -70,7 +70,7 @@ class Replay:
         dry_run = any(c["response"].get("dryRun") for c in calls if c["method"].endswith("GetDeploymentInfo"))
         name = "k8strace" if any("k8strace" in json.dumps(c) for c in calls) else "trace"
         project = Project(name, Path("/project"), Path("/project"), Path("/project"))
-        run = Run(project, "dev", self.config, Options(), ignore, dry_run)
+        run = Run(project, "dev", self.config, Options(), ignore, lambda *_: {}, dry_run)
         self.saved = []
         self.journal = Journal(base, self.saved.append)
         self.deployment = Deployment(run, self.journal)
