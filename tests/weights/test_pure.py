@@ -67,10 +67,14 @@ def test_an_unfinished_file_is_known_by_its_version():
 
 
 def test_behaviour_17_the_window_grows_halves_and_recovers():
-    """Streams are added while the rate grows by more than 5 %, halved by a complaint, and added again afterwards."""
+    """Streams are added while the rate grows by more than 5 %, doubled while it grows as they do, taken away if they
+    brought nothing, halved by a complaint, and added again afterwards.
+    """
     grown = adapt(Window(), 100.0, throttled=False, full=True)
     assert grown.streams == 24
-    assert adapt(grown, 104.0, throttled=False, full=True) == grown
+    assert adapt(grown, 104.0, throttled=False, full=True).streams == 16
+    assert adapt(grown, 106.0, throttled=False, full=True).streams == 32
+    assert adapt(grown, 149.0, throttled=False, full=True).streams == 48
     assert adapt(grown, 106.0, throttled=False, full=False) == grown
     halved = adapt(grown, 106.0, throttled=True, full=True)
     assert halved.streams == 12

@@ -5,6 +5,7 @@ Every method may be called from any thread. Time and randomness are given.
 
 from __future__ import annotations
 
+import os
 import random
 import statistics
 import threading
@@ -23,7 +24,7 @@ from plinth_runtime.weights.sources import (
     WrongAnswerError,
 )
 from plinth_runtime.weights.streams import Share
-from plinth_runtime.weights.window import StreamState, Window, adapt, streams_to_cut
+from plinth_runtime.weights.window import BUSY_SHARE, StreamState, Window, adapt, streams_to_cut
 from plinth_runtime.weights.work import Counters, FileWork, Job
 
 REMEMBERED_DURATIONS = 64
@@ -43,6 +44,9 @@ class Patience:
     first_backoff: float = 0.1
     longest_backoff: float = 10.0
     longest_retry_after: float = 60.0
+    first_adapt: float = 0.25
+    """Between measurements while streams are added; without a step the time doubles up to `adapt_every`."""
+
     adapt_every: float = 1.0
 
 
@@ -58,12 +62,22 @@ class Lane:
     session: Session | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Time and chance: monotonic seconds, processor seconds of this process per processor, and numbers from 0 to 1."""
+
+    now: Callable[[], float] = time.monotonic
+    busy: Callable[[], float] = lambda: time.process_time() / (os.cpu_count() or 1)
+    chance: Callable[[], float] = random.random
+
+
 @dataclass(slots=True)
 class Rate:
-    """Bytes at the last measurement, to know the rate since."""
+    """Bytes and processor time at the last measurement, to know the rates since."""
 
     at: float
     received: int = 0
+    busy: float = 0.0
     throttled: bool = False
 
 
@@ -75,15 +89,14 @@ class Board:
         jobs: Iterable[Job],
         patience: Patience,
         share: Share,
-        clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
+        clocks: Clocks = Clocks(),
     ) -> None:
         self.counters = Counters()
-        self._chance = chance
+        self._clocks = clocks
         self.window = Window()
         self._patience = patience
         self._share = share
-        self._clock = clock
+        self._clock = clocks.now
         self._ready = deque(jobs)
         self._later: list[Job] = []
         self._lanes: dict[int, Lane] = {}
@@ -92,8 +105,9 @@ class Board:
         self._closed = False
         self._resume_at = 0.0
         self._retired_bytes = 0
-        now = clock()
+        now = clocks.now()
         self._rate = Rate(now)
+        self._interval = patience.first_adapt
         self._last_progress = (now, 0)
         self.fault: BaseException | None = None
 
@@ -228,7 +242,7 @@ class Board:
         now = self._clock()
         backoff = min(self._patience.longest_backoff, self._patience.first_backoff * 2**job.failures)
         # Streams that failed together must not come back together.
-        backoff *= 0.5 + self._chance()
+        backoff *= 0.5 + self._clocks.chance()
         if error.throttled:
             self._rate.throttled = True
             self.counters.throttled += 1
@@ -238,13 +252,19 @@ class Board:
         self._later.append(job)
 
     def _adapt(self, now: float, received: int) -> None:
+        if not received:  # what it takes to connect says nothing about streams
+            self._rate = Rate(now, busy=self._clocks.busy(), throttled=self._rate.throttled)
         passed = now - self._rate.at
-        if not self._rate.throttled and passed < self._patience.adapt_every:
+        if not self._rate.throttled and passed < self._interval:
             return
-        full = bool(self._ready) and len(self._lanes) >= self.window.streams
+        busy = self._clocks.busy()
+        idle = busy - self._rate.busy < BUSY_SHARE * passed
+        full = bool(self._ready) and len(self._lanes) >= self.window.streams and idle
         speed = (received - self._rate.received) / passed if passed else 0.0
-        self.window = adapt(self.window, speed, throttled=self._rate.throttled, full=full)
-        self._rate = Rate(now, received)
+        window = adapt(self.window, speed, throttled=self._rate.throttled, full=full)
+        grown, self.window = window.streams > self.window.streams, window
+        self._interval = self._patience.first_adapt if grown else min(self._patience.adapt_every, 2 * self._interval)
+        self._rate = Rate(now, received, busy)
 
     def _cut(self, now: float) -> None:
         streams = [

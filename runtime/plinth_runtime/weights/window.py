@@ -1,7 +1,9 @@
 """How many streams at once, and which stream waits too long. Pure: takes measurements, gives decisions.
 
-Streams are added while they bring more bytes and halved when the store complains (additive increase, multiplicative
-decrease). A stream that gives nothing, or is far slower than its like while others are idle, is cut and asked anew.
+Streams are added while they bring more bytes, taken away again when they brought none, and halved when the store
+complains. Where each connection has a cap, so that twice the streams bring twice the bytes, they are doubled; where
+the processors are busy with this fetch already, none are added. A stream that gives nothing, or is far slower than its
+like while others are idle, is cut and asked anew.
 """
 
 from __future__ import annotations
@@ -15,10 +17,16 @@ MAX_STREAMS = 128
 GROWTH = 1.05
 """More streams must bring more than 5 % more bytes to be worth their cost."""
 
+LINEAR = 0.8
+"""Of what the new streams would bring if each brought as much as the old ones: then the connections are the limit."""
+
 SLOW_FACTOR = 4
 SLOW_SECONDS = 2.0
 """A part is never called slow before this, whatever the others do."""
 
+
+BUSY_SHARE = 0.25
+"""Of all processors: where a fetch alone uses so much, streams are not what it lacks."""
 
 STREAMS_PER_PROCESSOR = 4
 """Where the processor is the limit, more streams only cost: 0.52 CPU seconds per GB with 8 on two, 0.59 with 16."""
@@ -26,11 +34,14 @@ STREAMS_PER_PROCESSOR = 4
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The number of streams allowed, and the rate in bytes per second that the last step was measured against."""
+    """The number of streams allowed, the rate in bytes per second that the last step was measured against, and the
+    number `before` that step while it is on trial (0: none is).
+    """
 
     streams: int = START_STREAMS
     most: int = MAX_STREAMS
     rate: float = 0.0
+    before: int = 0
 
 
 def first_window(processors: int) -> Window:
@@ -42,10 +53,14 @@ def adapt(window: Window, rate: float, *, throttled: bool, full: bool) -> Window
     """Give the next window after an interval at `rate`. `full`: every allowed stream was busy and work waits."""
     if throttled:
         # Forget the rate: the store will be asked again whether it can give more.
-        return replace(window, streams=max(1, window.streams // 2), rate=0.0)
-    if full and rate > window.rate * GROWTH:
-        return replace(window, streams=min(window.most, window.streams + STEP_STREAMS), rate=rate)
-    return window
+        return replace(window, streams=max(1, window.streams // 2), rate=0.0, before=0)
+    if not full:
+        return window
+    if rate > window.rate * GROWTH:
+        is_linear = window.before > 0 and rate > LINEAR * window.rate * window.streams / window.before
+        more = window.streams if is_linear else STEP_STREAMS
+        return replace(window, streams=min(window.most, window.streams + more), rate=rate, before=window.streams)
+    return replace(window, streams=window.before or window.streams, before=0)
 
 
 @dataclass(frozen=True, slots=True)
