@@ -15,7 +15,7 @@ from cluster.network import GATEWAY, SERVICES
 
 LOOPBACK = "127.0.0.1"
 KUBERNETES_SERVICE = "10.96.0.1"
-READY_SECONDS = 60
+READY_SECONDS = 120
 MAX_NODES = 9
 """Tokens are read once, when the API server starts, so every node that may come has one from the beginning."""
 
