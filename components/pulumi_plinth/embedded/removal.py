@@ -21,7 +21,9 @@ def remove(deployment: Deployment, providers: Providers, kept: set[str]) -> None
     for layer in layers(condemned):
         if deployment.stopped:
             return
-        deployment.in_parallel([_deletion(deployment, providers, entries[id(r)], gone) for r in layer])
+        for protected in (False, True):  # what is refused comes last: a refusal stops what has not begun
+            part = [entries[id(resource)] for resource in layer if resource.protect == protected]
+            deployment.in_parallel([_deletion(deployment, providers, entry, gone) for entry in part])
 
 
 def _deletion(deployment: Deployment, providers: Providers, entry: Entry, gone: set[str]) -> Callable[[], None]:
