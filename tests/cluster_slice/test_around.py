@@ -1,5 +1,8 @@
 """What stands around a cluster: add-ons, identities, a place for images, secrets."""
 
+import subprocess
+import sys
+
 import pytest
 from fakes.pulumi_monitor import UNKNOWN, Secret, unknown
 from support.provider_types import argument_faults
@@ -24,6 +27,15 @@ IDENTITY = {
     "read_secrets": ["ocid1.vaultsecret.oc1..hub"],
 }
 SECRET = {"secret_id": "ocid1.vaultsecret.oc1..hub", "namespace": "serving", "name": "hf-token"}
+
+
+def test_no_public_name_loads_a_provider():
+    """`pulumi_oci` and `pulumi_kubernetes` take seconds; they are loaded when something is made with them."""
+    code = (
+        "import sys, pulumi_plinth as p; [getattr(p, name) for name in p.__all__]; "
+        "sys.exit(bool({'pulumi_oci', 'pulumi_kubernetes'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_addons_are_installed_at_their_versions(build):
