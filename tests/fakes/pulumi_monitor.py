@@ -94,6 +94,9 @@ class Registration:
         copy.CopyFrom(self.request)
         copy.ClearField("sourcePosition")
         copy.ClearField("stackTrace")
+        # The SDK sends sets, in any order.
+        for urns in (copy.dependencies, *(item.urns for item in copy.propertyDependencies.values())):
+            urns.sort()
         return copy.SerializeToString(deterministic=True)
 
 
