@@ -5,6 +5,8 @@ import signal
 import time
 
 import pytest
+from cluster import control
+from cluster.build import built
 from cluster.models import (
     ACCOUNT,
     BASE_MODEL,
@@ -192,6 +194,24 @@ def test_a_node_that_vanished_is_forgotten(kubectl, agents, model):
     model.remove()
 
 
+def test_an_api_server_that_is_killed_is_waited_for(cluster, kubectl, agents, model):
+    """While it is away agents live on; when it is back they hear of what is new and say it, each once."""
+    running = [agents(f"node-{name}") for name in "ab"]
+    model.declare()
+    wait_until(lambda: model.status.get("nodesReady") == ["node-a", "node-b"])
+    processes = cluster.processes
+    processes.end([processes.find("kube-apiserver")])
+    time.sleep(3)
+    control.run("kube-apiserver", cluster.place, str(built(cluster.kube)), processes)
+    wait_until(lambda: control.answers(cluster.place, "/readyz"))
+    assert [agent.process.poll() for agent in running] == [None, None]
+    assert model.status["nodesReady"] == ["node-a", "node-b"]
+    model.declare("hf://acme/llama@main")
+    digest = wait_until(lambda: _declared(model, "node-a") == _declared(model, "node-b") and _declared(model, "node-a"))
+    wait_until(lambda: {row["type"]: row["status"] for row in model.status["conditions"]}["UpToDate"] == "True")
+    assert digest
+
+
 def test_labels_are_followed(kubectl, agents, model):
     """A node that is relabelled gets the content, and says nothing any more once it does not match."""
     agents("node-a", pool="cpu")
@@ -282,6 +302,11 @@ def test_an_agent_is_held_to_its_own_node(cluster, kubectl, tmp_path):
         said = attempt(node, patch)
         assert words in said
         assert bool(said) is bool(words)
+
+
+def _declared(model, node):
+    """Which wish a node's content answers."""
+    return next((row["declared"] for row in model.status["nodes"] if row["name"] == node), None)
 
 
 def _swept(running):

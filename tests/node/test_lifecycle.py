@@ -484,3 +484,21 @@ def _once(world):
     """Let the request after this one meet a conflict, and no other."""
     world.api.on_request = lambda _verb: None
     world.api.faults = [None, ConflictError("the object has been modified")]
+
+
+def test_a_state_that_somebody_else_has_mended_is_not_asked_for_again(world):
+    """One look shows that there is nothing to do; no more follow."""
+    node = world.add("a")
+    world.api.declare(LLAMA, source("llama"))
+    world.run(20)
+    wrong = world.api.get_model(LLAMA)
+    wrong["status"] = {**wrong["status"], "state": "Failed"}
+    wrong["metadata"]["resourceVersion"] = str(int(wrong["metadata"]["resourceVersion"]) + 1)
+    asked = []
+    world.api.on_request = asked.append
+    world.api.changed(LLAMA, EventType.MODIFIED)
+    world.api.changed(LLAMA, EventType.MODIFIED)
+    node.agent.handle(ModelSeen(read_seen(LLAMA.kind, wrong, node.settings.place)))
+    node._keep_up = lambda _kind: None
+    world.run(45)
+    assert asked.count("get") == 1

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from plinth_runtime.contract.base import Document
 
-MAX_NODES = 5000
+MAX_NODES = 2500
 """Entries that one declaration may have; the size of an object in etcd (1.5 MiB) is reached at about as many."""
 
 MAX_MESSAGE = 512

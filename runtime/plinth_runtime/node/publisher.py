@@ -100,7 +100,7 @@ class Publisher:
         for _ in range(STATE_TRIES):
             if self._resting():
                 return
-            found = document if document is not None else self._try(lambda: self._ports.api.get_model(key), key)
+            found = document if document is not None else self._read(key)
             if found is None:
                 return
             status = found.get("status") or {}
@@ -115,6 +115,12 @@ class Publisher:
                 document = None
             else:
                 return
+
+    def _read(self, key: ModelKey) -> Document | None:
+        found: Document | None = self._try(lambda: self._ports.api.get_model(key), key)
+        if found is not None:
+            self._saw(key, found)
+        return found
 
     def fill(self, key: ModelKey, view: FillView, described: Mapping[str, Any]) -> None:
         """Fill in what nobody wrote. Somebody who writes it at this moment wins."""
