@@ -21,7 +21,7 @@ class Keys:
     """A folder of keys. Tokens are in `tokens.csv`, which the API server reads once, when it starts."""
 
     def __init__(self, folder, addresses):
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         self.folder, self._key = folder, ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plinth-test-authority")])
         authority = x509.BasicConstraints(ca=True, path_length=0)
@@ -66,7 +66,6 @@ class Keys:
 
     def _write(self, file, key, certificate):
         (self.folder / f"{file}.key").write_bytes(_pem(key))
-        (self.folder / f"{file}.key").chmod(0o600)
         (self.folder / f"{file}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
