@@ -20,6 +20,9 @@ from plinth_runtime.contract.rundir import RunDir
 NEW_NETWORK = 0x40000000
 """CLONE_NEWNET of setns(2)."""
 
+OWN_MEMORY = 'mount -t tmpfs shm /dev/shm && exec "$@"'
+"""Engines that see the same shared memory take themselves for neighbours and leave the network alone."""
+
 NODES = 2
 END_SECONDS = 10
 
@@ -170,7 +173,8 @@ class Group:
         config = self.folder / "launch.json"
         config.write_text(json.dumps(self.document))
         seat = {"PLINTH_GROUP_RANK": str(rank), "PLINTH_GROUP_LEADER": self.hosts.addresses[0]}
-        command = ["ip", "netns", "exec", self.hosts.names[rank], sys.executable, "-m", "plinth_runtime", "serve"]
+        enter = ["ip", "netns", "exec", self.hosts.names[rank], "sh", "-c", OWN_MEMORY, "sh"]
+        command = [*enter, sys.executable, "-m", "plinth_runtime", "serve"]
         process = subprocess.Popen(
             [*command, "--config", config, "--run-dir", run_dir.path, "--log-file", run_dir.log],
             env=os.environ | seat | self.environment.get(rank, {}),
