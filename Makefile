@@ -71,7 +71,7 @@ up: install engine model ## Set everything up and serve the stack (STACK=local)
 down: $(INSTALLED) ## Stop the stack's servers and delete its resources; weights stay
 	$(BIN)/plinth down --stack $(STACK) --yes
 
-.PHONY: check format test test-all bench bench-start bench-serving bench-weights
+.PHONY: check format test test-all bench bench-preview bench-start bench-serving bench-weights
 check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -95,6 +95,8 @@ bench: $(INSTALLED) ## Speed of planning (1,000 models x 60 shapes, 100 deployme
 	$(BIN)/python tests/bench/fit.py
 	$(BIN)/python tests/bench/plan.py
 	$(BIN)/python tests/bench/render.py
+bench-preview: $(INSTALLED) ## Speed of a preview: 20 pools, 20 stores, 100 deployments, stand-ins of providers (RUNS=3)
+	$(BIN)/python tests/bench/preview.py $(RUNS)
 bench-start: install engine model ## Time to first answer, ours against bare vLLM, in one run
 	$(BIN)/python tests/bench/start.py
 bench-serving: install engine model ## Throughput and time to first token, ours against bare vLLM, in one run
