@@ -314,4 +314,5 @@ def _insight(agent: object, adapters: AdapterDesk, box: Inbox) -> Insight:
         target=agent.target,
         engine_metrics=lambda: scrape(agent.target()),
         drain=lambda: box.put(StopAsked("POST /drain")),
+        follows=agent.work.group is not None and not agent.work.group.seat.leads,
     )

@@ -88,6 +88,9 @@ def test_a_group_of_statefulsets_has_a_set_for_each_replica():
     assert services["chat-group"]["clusterIP"] == "None"
     assert services["chat-group"]["publishNotReadyAddresses"] is True
     assert services["chat"]["selector"]["apps.kubernetes.io/pod-index"] == "0"
+    (container,) = sets[0]["spec"]["template"]["spec"]["containers"]
+    paths = [container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")]
+    assert paths == ["/memberz", "/memberz", "/livez"]
 
 
 def test_a_leader_worker_set_restarts_as_a_group():

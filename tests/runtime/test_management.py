@@ -56,6 +56,16 @@ def test_codes(board, insight, phase, reachable, codes):
     assert got == codes
 
 
+def test_a_follower_does_its_part_while_it_lives(board, insight):
+    """Whoever answers clients must be ready for that; another member of a group need not wait for its leader."""
+    board.phase = Phase.READY
+    cases = ((False, True, True, 200), (False, False, True, 503), (True, False, True, 200), (True, True, False, 503))
+    for follows, ready, alive, code in cases:
+        board.reachable = ready
+        told = replace(insight, follows=follows, alive=lambda alive=alive: alive)
+        assert answer(Call("GET", "/memberz"), told).status == code
+
+
 @pytest.mark.parametrize(
     ("method", "path", "peer", "status"),
     [

@@ -3,6 +3,7 @@
 GET    /startupz       status as JSON; 200 when ready, else 503 (so a startup probe may use it)
 GET    /livez          200 while the agent's loop turns
 GET    /readyz         200 when clients may be sent here, else 503
+GET    /memberz        the same for whoever answers clients; 200 for another member of a group while its agent lives
 GET    /metrics        Prometheus text: our own, then the engine's
 POST   /drain          like SIGTERM: finish open requests, then end; from this host only, 202
 GET    /adapters       LoRA adapters, and what may come
@@ -41,6 +42,8 @@ class Insight:
     target: Callable[[], Target | None]
     engine_metrics: Callable[[], bytes]
     drain: Callable[[], None]
+    follows: bool = False
+    """Whether it is a member of a group that another one answers for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ def answer(call: Call, insight: Insight) -> Answer:
         "/startupz": {"GET": lambda: _startup(insight)},
         "/livez": {"GET": lambda: _yes_or_no("alive", yes=insight.alive())},
         "/readyz": {"GET": lambda: _yes_or_no("ready", yes=insight.ready())},
+        "/memberz": {"GET": lambda: _yes_or_no("member", yes=insight.alive() if insight.follows else insight.ready())},
         "/metrics": {"GET": lambda: _metrics(insight)},
         "/drain": {"POST": lambda: _drain(call, insight)},
         "/adapters": {

@@ -113,13 +113,8 @@ def _strategy(case: ServerCase, demand: Demand, kind: Kind) -> tuple[Strategy, s
 
 
 def _of_group(demand: Demand) -> str:
-    """Say what a group needs of its cluster: members of two revisions do not work together."""
-    if demand.nodes == 1:
-        return ""
-    return (
-        "; all pods of a group at once, as of Kubernetes 1.35: older ones replace one at a time and wait for it in "
-        "vain, so delete the group's pods there, or install LeaderWorkerSet"
-    )
+    """Say what becomes of a group meanwhile: members of two revisions do not work together."""
+    return "; a group answers again when its last pod is replaced" if demand.nodes > 1 else ""
 
 
 def _strategy_faults(case: ServerCase, demand: Demand, kind: Kind) -> Iterator[Fault]:

@@ -62,13 +62,16 @@ def probes(plan: ServerPlan) -> Manifest:
     """Return probes and the hook before the end: all ask the management port, which tells the truth in every phase.
 
     One failed readiness probe is enough, because the agent judges slowly itself; liveness asks for the agent only,
-    which restarts engines without the kubelet's help.
+    which restarts engines without the kubelet's help. Members of a group that a StatefulSet replaces one by one are
+    ready as soon as they live: each would wait in vain for a leader of its own revision, which comes last.
     """
     delay = plan.timing.drain_delay
+    one_by_one = plan.workload.grouped and plan.workload.kind == "stateful-set"
+    started, ready = ("/memberz", "/memberz") if one_by_one else ("/startupz", "/readyz")
     hook = {"lifecycle": {"preStop": {"sleep": {"seconds": delay}}}} if delay else {}
     return {
-        "startupProbe": _probe("/startupz", period=STARTUP_PERIOD, failures=plan.timing.startup_failures),
-        "readinessProbe": _probe("/readyz", period=5, failures=1),
+        "startupProbe": _probe(started, period=STARTUP_PERIOD, failures=plan.timing.startup_failures),
+        "readinessProbe": _probe(ready, period=5, failures=1),
         "livenessProbe": _probe("/livez", period=10, failures=3),
         **hook,
     }

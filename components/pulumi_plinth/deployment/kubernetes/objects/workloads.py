@@ -65,16 +65,13 @@ def _group(plan: ServerPlan, number: int) -> Manifest:
 
 
 def _set_spec(plan: ServerPlan, **labels: str) -> Manifest:
-    """All pods of a group at once: they wait for each other, and none is ready alone."""
-    rolling: Manifest = {"type": "RollingUpdate"}
-    if plan.workload.grouped:
-        rolling["rollingUpdate"] = {"maxUnavailable": plan.workload.size}
+    """Start all pods of a group at once: they wait for each other."""
     return {
         "podManagementPolicy": "Parallel",
         "revisionHistoryLimit": REVISIONS,
         "serviceName": naming.group_service(plan.name),
         "template": template(plan, **labels),
-        "updateStrategy": rolling,
+        "updateStrategy": {"type": "RollingUpdate"},
     }
 
 
