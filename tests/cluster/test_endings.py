@@ -81,8 +81,9 @@ def test_the_control_plane_survives_the_end_of_its_parts(other):
     other.kubectl("wait", "--for=jsonpath={.status.replicas}=3", "--timeout=60s", "deployment/web")
 
 
-def test_a_killed_test_run_leaves_nothing(tmp_path, cluster):
-    """When the process that runs the tests is killed, its cluster ends all the same."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive)])
+def test_a_killed_test_run_leaves_nothing(tmp_path, cluster, number):
+    """When the process that runs the tests is killed or interrupted, its cluster ends all the same."""
     folder = tmp_path / "cluster"
     code = f"""
         import time
@@ -95,7 +96,8 @@ def test_a_killed_test_run_leaves_nothing(tmp_path, cluster):
     """
     environment = os.environ | {"PYTHONPATH": str(TESTS)}
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as run:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as run:
         assert run.stdout.readline() == "up\n"
-        run.kill()
+        run.send_signal(number)
     wait_until(lambda: not any(str(folder) in trace for trace in traces(folder)), END_SECONDS, "the end of the cluster")
