@@ -11,7 +11,7 @@ from support.provider_types import argument_faults
 
 from pulumi_plinth.errors import SpecError
 from pulumi_plinth.pool import component
-from pulumi_plinth.pool.arguments import GpuNodePoolArgs
+from pulumi_plinth.pool.arguments import GpuNodePoolArgs, planned
 from pulumi_plinth.pool.component import GpuNodePool
 from pulumi_plinth.pool.image import ImageWish
 from pulumi_plinth.pool.spec import PoolSpec
@@ -219,6 +219,13 @@ def test_faults_name_the_argument_and_register_nothing():
     assert "gpu.kubernetes_version" in seen[0]
     assert "gpu.sise" in seen[0]
     assert "known keys" in seen[0] or "did you mean" in seen[0]
+
+
+@pytest.mark.parametrize(("name", "fields"), [("gpu", {"pool": "not a label"}), ("gpu/a", {}), ("x" * 64, {})])
+def test_a_pools_name_is_a_label_of_its_nodes(name, fields):
+    """What cannot be the value of a label is refused, with where it stands and what may be written."""
+    with pytest.raises(SpecError, match=r"\.pool: .* is no value of a label"):
+        planned(name, ARGS | fields)
 
 
 def test_ids_may_be_outputs_secrets_or_unknown():

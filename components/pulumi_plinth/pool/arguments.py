@@ -16,6 +16,7 @@ from pulumi_plinth.fit.shapes import STATED, load_shapes
 from pulumi_plinth.fit.storage import load_unit_prices
 from pulumi_plinth.oci_args import plain as without_outputs
 from pulumi_plinth.pool.case import PoolCase, shape_of
+from pulumi_plinth.pool.parts import parse_label_value
 from pulumi_plinth.pool.plan import PoolPlan, plan_pool
 from pulumi_plinth.pool.resources import as_set
 from pulumi_plinth.pool.spec import PoolSpec
@@ -139,8 +140,12 @@ def planned(name: str, given: Mapping[str, Any]) -> PoolPlan:
     pool = str(plain.pop("pool", name))
     try:
         spec = PoolSpec.model_validate(plain)
+        parse_label_value(pool)
     except ValidationError as error:
         raise SpecError(faults_of(error, PoolSpec, name)) from None
+    except ValueError as error:
+        problem, _, remedy = str(error).partition("; ")
+        raise SpecError([Fault(f"{name}.pool", pool, problem, remedy)]) from None
     market, faults = Market(load_shapes(), load_unit_prices()), list[Fault]()
     shape = shape_of(name, spec, market, faults)
     plan = plan_pool(PoolCase(name, pool, spec, shape, storage=market.storage), faults) if shape else None
