@@ -12,7 +12,7 @@ from plinth_runtime.weights.streams import Streams
 from plinth_runtime.weights.window import first_window
 from plinth_runtime.weights.work import FileWork, Job
 
-STEP_SECONDS = 0.02
+STEP_SECONDS = 0.01
 SIZE = 16 << 30
 
 
