@@ -63,7 +63,7 @@ def _name(part: str) -> str:
 
 def _totals(outlines: tuple[Outline, ...], total: Totals) -> Iterator[str]:
     if not total.gpus[1]:
-        yield '<p class="quiet">Nothing is bought: every deployment runs on this host.</p>'
+        yield '<p class="quiet">Nothing is bought: no deployment needs GPUs.</p>'
         return
     yield "<section><h2>Total</h2>"
     yield from _table((), total_lines(total))

@@ -100,7 +100,7 @@ def show_bar(console: Console, outline: Outline) -> None:
 def owner(outline: Outline) -> str:
     """Name whose memory a bill is about."""
     if not outline.gpus:
-        return "this host"
+        return "this host" if outline.target == "local" else "a pod"
     if outline.gpus == 1:
         return "the GPU"
     return f"each of {outline.gpus} GPUs" + (", in the fullest stage" if outline.parallel.pipeline > 1 else "")

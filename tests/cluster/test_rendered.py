@@ -9,7 +9,7 @@ from support.foreign_kinds import definitions
 
 from pulumi_plinth.cli import main
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 EXAMPLES = {
     "kubernetes-example": "plinth",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pulumi_plinth.deployment.engine_reasons import Served, engine_faults, engine_reasons
 from pulumi_plinth.deployment.gpu_case import GpuCase, card_of
@@ -17,7 +17,7 @@ from pulumi_plinth.engines.environments import check_stack
 from pulumi_plinth.errors import Fault
 from pulumi_plinth.fit.layout import Layout, Reason
 from pulumi_plinth.fit.market import HOME, Market
-from pulumi_plinth.fit.memory import HostServing, engine_memory
+from pulumi_plinth.fit.memory import HostServing, MemoryPlan, engine_memory
 from pulumi_plinth.fit.price import Range
 from pulumi_plinth.quantities import GIB, human_gib
 
@@ -109,28 +109,32 @@ def demand_of_processors(case: ServerCase, faults: list[Fault]) -> tuple[Demand,
         arguments=spec.engine_args,
         replicas=Range(spec.replicas.min, spec.replicas.most),
     )
-    reasons = (
-        Reason("card", f"{case.facts.origin}: {card.parameters:,} parameters, {card.architecture}"),
-        *lifecycle_reasons(declared.lifecycle),
-        *(Reason(f"memory: {line.part}", f"{human_gib(line.size)}: {line.formula}") for line in memory.lines),
-        Reason("context", f"{length:,} tokens; the cache holds {memory.kv_tokens:,}"),
-        Reason("start", f"{demand.startup_seconds} s, for the engine without fetching its weights"),
-        *engine_reasons(served, checked),
-    )
-    outline = Outline(
+    return demand, _outline(case, demand, memory, engine_reasons(served, checked))
+
+
+def _outline(case: ServerCase, demand: Demand, memory: MemoryPlan, said: Iterable[Reason]) -> Outline:
+    """Put a server on processors in the terms that all targets share; it is offered what it asks for."""
+    card, length = demand.card, demand.max_model_len
+    return Outline(
         name=case.name,
-        model=spec.model,
+        model=case.spec.model,
         target="kubernetes",
         place="processors",
         gpus=0,
         nodes=1,
         parallel=Layout(),
         memory=memory,
-        offered_bytes=memory.total,
+        offered_bytes=case.spec.pod.memory or memory.total,
         max_model_len=length,
         disk_gib=math.ceil(card.weight_bytes / GIB),
         startup_seconds=demand.startup_seconds,
-        reasons=reasons,
+        reasons=(
+            Reason("card", f"{case.facts.origin}: {card.parameters:,} parameters, {card.architecture}"),
+            *lifecycle_reasons(case.declared.lifecycle),
+            *(Reason(f"memory: {line.part}", f"{human_gib(line.size)}: {line.formula}") for line in memory.lines),
+            Reason("context", f"{length:,} tokens; the cache holds {memory.kv_tokens:,}"),
+            Reason("start", f"{demand.startup_seconds} s, for the engine without fetching its weights"),
+            *said,
+        ),
         replicas=demand.replicas,
     )
-    return demand, outline
