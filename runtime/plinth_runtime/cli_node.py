@@ -31,13 +31,18 @@ def node(name: str, root: str, kubeconfig: Path | None, context: str | None, **n
     Example:
       plinth-runtime node --node "$NODE_NAME" --root /mnt/models
     """
+    from plinth_runtime.errors import BadConfigError
     from plinth_runtime.node.attempts import Patience
     from plinth_runtime.node.keeping import Keeping
-    from plinth_runtime.node.kube import KubeApi
     from plinth_runtime.node.seen import Place
     from plinth_runtime.node.service import Options, run
     from plinth_runtime.node.settings import Settings
 
+    try:
+        from plinth_runtime.node.kube import KubeApi
+    except ModuleNotFoundError as error:
+        hint = "Install it: pip install 'plinth-runtime[kubernetes]'."
+        raise BadConfigError(f"the node agent needs {error.name}, which is not installed here", hint=hint) from None
     if not Path(root).is_absolute():
         raise click.BadParameter(f"{root} is not absolute; the same path is used on every node", param_hint="--root")
     settings = Settings(

@@ -194,6 +194,7 @@ def test_a_node_that_vanished_is_forgotten(kubectl, agents, model):
     model.remove()
 
 
+@pytest.mark.exhaustive
 def test_an_api_server_that_is_killed_is_waited_for(cluster, kubectl, agents, model):
     """While it is away agents live on; when it is back they hear of what is new and say it, each once."""
     running = [agents(f"node-{name}") for name in "ab"]

@@ -3,10 +3,14 @@
 import json
 
 import pytest
+import yaml
 
 from plinth_runtime.contract.model_names import ModelKey, ModelKind
+from pulumi_plinth.errors import SpecError
+from pulumi_plinth.model.crds import crd_objects
 from pulumi_plinth.model.spec import ModelSpec
 from pulumi_plinth.node_agent import NodeAgentSpec, SecretName, node_agent_objects, secrets_of
+from pulumi_plinth.node_agent.__main__ import rendered
 
 IMAGE = "registry.example/plinth-runtime@sha256:" + "a" * 64
 SECRETS = (SecretName("team", "hf-token"), SecretName("plinth-system", "s3-keys"), SecretName("team", "other"))
@@ -156,3 +160,26 @@ def test_secrets_of_models_are_those_the_agents_need():
     ]
     found = secrets_of([(key, ModelSpec.model_validate({"storage": storage})) for key, storage in models], spec)
     assert found == (SecretName("plinth-system", "two"), SecretName("team", "one"))
+
+
+def test_the_objects_are_printed_from_a_file():
+    """Definitions first, then everything of the agents, as YAML that reads back the same."""
+    text = rendered(f"image: {IMAGE}\nroot: /raid/models\n", ["team/hf-token"])
+    found = list(yaml.safe_load_all(text))
+    spec = NodeAgentSpec.model_validate({"image": IMAGE, "root": "/raid/models"})
+    assert found == [*crd_objects(), *node_agent_objects(spec, [SecretName("team", "hf-token")])]
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets", "words"),
+    [
+        ("root: /etc\n", [], ("agent.image: is missing", "agent.root")),
+        ("", [], ("is not one YAML document",)),
+        (f"image: {IMAGE}\n", ["hf-token"], ("write NAMESPACE/NAME",)),
+    ],
+)
+def test_faults_of_the_file_are_told_together(text, secrets, words):
+    """All at once, each with its place."""
+    with pytest.raises(SpecError) as told:
+        rendered(text, secrets)
+    assert [word for word in words if word not in str(told.value)] == []

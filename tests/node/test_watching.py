@@ -1,5 +1,6 @@
 """Keeping up with a cluster in threads, the loop around the agent, health and metrics."""
 
+import sys
 import threading
 import time
 
@@ -10,6 +11,7 @@ from node.simulation import World, cluster_model, source
 
 from plinth_runtime.cli import cli
 from plinth_runtime.contract.model_names import ModelKind
+from plinth_runtime.errors import BadConfigError
 from plinth_runtime.node.agent import KindListed, ModelGone, ModelSeen, NodeSeen
 from plinth_runtime.node.api import DownError, ExpiredError, ThrottledError
 from plinth_runtime.node.attempts import Patience
@@ -107,3 +109,12 @@ def test_what_cannot_work_is_said_at_once(tmp_path, arguments, words):
     done = CliRunner().invoke(cli, ["node", "--node", "a", *(word.format(empty=empty) for word in arguments)])
     assert done.exit_code
     assert words in f"{done.output}{done.exception}"
+
+
+def test_a_missing_library_is_named(tmp_path, monkeypatch):
+    """Without the client library the program says what to install."""
+    monkeypatch.setitem(sys.modules, "lightkube", None)
+    monkeypatch.delitem(sys.modules, "plinth_runtime.node.kube", raising=False)
+    done = CliRunner().invoke(cli, ["node", "--node", "a", "--root", str(tmp_path)])
+    assert isinstance(done.exception, BadConfigError)
+    assert "plinth-runtime[kubernetes]" in done.exception.hint
