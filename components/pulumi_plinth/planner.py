@@ -188,6 +188,7 @@ def _stores(spec: StackSpec, facts: Facts, faults: list[Fault]) -> Iterator[Stor
             models=spec.models_in(name),
             oci=spec.oci,
             prefix=f"{naming.PACKAGE}-{facts.stack}",
+            namespace=spec.kubernetes.namespace if spec.kubernetes else "default",
             readers=readers(spec, name),
             cluster_id=(spec.cluster.id or PENDING) if spec.cluster else None,
         )

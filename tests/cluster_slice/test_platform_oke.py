@@ -121,6 +121,14 @@ def test_the_plan_shows_statements_and_subnets(document, plan):
     assert any("target.bucket.name='results'" in text for text in said["cluster"]["statements"])
 
 
+def test_a_claim_lives_where_the_pods_are(document, plan):
+    """Pods mount claims of their own namespace only, so that it is the default."""
+    document["kubernetes"] = {"namespace": "serving"}
+    (found,) = [store for store in plan(document).stores if store.name == "shared"]
+    assert found.location == "pvc://serving:models/"
+    assert found.args["namespace"] == "serving"
+
+
 def test_servers_of_the_stack_may_read_their_store(document, plan):
     """A deployment on the cluster is a reader of the store of its model, by its own service account."""
     document["kubernetes"] = {"namespace": "serving", "image": "registry.example/plinth@sha256:" + "a" * 64}

@@ -144,16 +144,25 @@ def cluster(written):
     return plan.to_json(), plan.spec.repository, plan.spec.secrets, _known(monitor)
 
 
-@pytest.mark.parametrize("field", ClusterSpec.model_fields)
+PARTS = {"network": NETWORK_OTHERS, "system_pool": POOL_OTHERS}
+
+
+@pytest.mark.parametrize(("part", "field"), [(part, field) for part, others in PARTS.items() for field in others])
+def test_every_field_of_a_clusters_parts_matters(part, field):
+    """Network and system pool, field by field."""
+    assert cluster(CLUSTER_BASE) != cluster(CLUSTER_BASE | {part: {field: PARTS[part][field]}})
+
+
+def test_no_field_of_a_cluster_is_forgotten():
+    """The tables above have every field."""
+    assert set(CLUSTER_OTHERS) | set(PARTS) == set(ClusterSpec.model_fields)
+    assert set(NETWORK_OTHERS) == set(NetworkSpec.model_fields)
+    assert set(POOL_OTHERS) == set(SystemPoolSpec.model_fields)
+
+
+@pytest.mark.parametrize("field", CLUSTER_OTHERS)
 def test_every_field_of_a_cluster_matters(field):
-    """Network and system pool part by part."""
-    parts = {"network": (NetworkSpec, NETWORK_OTHERS), "system_pool": (SystemPoolSpec, POOL_OTHERS)}
-    if field in parts:
-        spec, others = parts[field]
-        assert set(others) == set(spec.model_fields)
-        for name, value in others.items():
-            assert cluster(CLUSTER_BASE) != cluster(CLUSTER_BASE | {field: {name: value}}), name
-        return
+    """Another value is another plan, or other resources."""
     value, base = CLUSTER_OTHERS[field], CLUSTER_BASE
     if isinstance(value, tuple):
         more, value = value

@@ -19,7 +19,7 @@ from pulumi_plinth.spec import Spec
 from pulumi_plinth.store.bucket_plan import BucketPlan, plan_bucket
 from pulumi_plinth.store.bucket_spec import BucketStoreSpec
 from pulumi_plinth.store.spec import FolderStoreSpec, StoreSpec
-from pulumi_plinth.store.volume_spec import FssStoreSpec, LustreStoreSpec, PvcStoreSpec, S3StoreSpec
+from pulumi_plinth.store.volume_spec import ClaimSpec, FssStoreSpec, LustreStoreSpec, PvcStoreSpec, S3StoreSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,9 @@ class StoreCase:
     prefix: str = "plinth"
     """Start of physical names: project and stack."""
 
+    namespace: str = "default"
+    """Where claims live that name no namespace."""
+
     readers: tuple[IdentitySpec, ...] = ()
     """Pods of the stack's own servers that read from here."""
 
@@ -109,7 +112,7 @@ def plan_store(case: StoreCase, spec: StoreSpec) -> StorePlan:
         return _bucket_store(case, spec)
     location = _location(case, spec)
     reasons = (Reason("store", f"{location}: {_origin(spec)}"),)
-    claim = {} if isinstance(spec, S3StoreSpec) else {"claim": spec.claim or case.name}
+    claim = {} if isinstance(spec, S3StoreSpec) else {"claim": spec.claim or case.name, "namespace": _home(case, spec)}
     args = _args(case, spec, claim)
     client, secret = _client(spec) if isinstance(spec, S3StoreSpec) else ({}, None)
     return StorePlan(
@@ -187,7 +190,11 @@ def _location(case: StoreCase, spec: S3StoreSpec | PvcStoreSpec | FssStoreSpec |
     if isinstance(spec, S3StoreSpec):
         region = f"@{spec.region}" if spec.region else ""
         return f"s3://{spec.bucket}{region}/{_inside(spec.prefix)}"
-    return f"pvc://{spec.namespace}:{spec.claim or case.name}/{_inside(spec.prefix)}"
+    return f"pvc://{_home(case, spec)}:{spec.claim or case.name}/{_inside(spec.prefix)}"
+
+
+def _home(case: StoreCase, spec: ClaimSpec) -> str:
+    return spec.namespace or case.namespace
 
 
 def _origin(spec: S3StoreSpec | PvcStoreSpec | FssStoreSpec | LustreStoreSpec) -> str:

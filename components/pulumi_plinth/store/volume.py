@@ -16,11 +16,11 @@ NOMINAL_SIZE = "50Gi"
 
 def make_volume(build: Build, spec: PvcStoreSpec | FssStoreSpec | LustreStoreSpec) -> None:
     """Make what the spec says is not there."""
-    claim = spec.claim or build.name
+    claim, namespace = build.plan.args["claim"], build.plan.args["namespace"]
     if isinstance(spec, PvcStoreSpec):
         if spec.size is not None:
             wanted = _claimed(str(spec.size), spec.access, storage_class_name=spec.storage_class)
-            _claim(build, {"name": claim, "namespace": spec.namespace}, wanted, build.main(protect=spec.protect))
+            _claim(build, {"name": claim, "namespace": namespace}, wanted, build.main(protect=spec.protect))
         return
     if isinstance(spec, FssStoreSpec):
         driver, handle, size = FSS_DRIVER, _fss_handle(build, spec), NOMINAL_SIZE
@@ -28,7 +28,7 @@ def make_volume(build: Build, spec: PvcStoreSpec | FssStoreSpec | LustreStoreSpe
         driver, handle, size = LUSTRE_DRIVER, _lustre_handle(build, spec), f"{spec.capacity_tb or 1}T"
     volume = kubernetes.core.v1.PersistentVolume(
         build.child("volume"),
-        metadata={"name": f"{spec.namespace}-{claim}"},
+        metadata={"name": f"{namespace}-{claim}"},
         spec={
             "access_modes": ["ReadWriteMany"],
             "capacity": {"storage": size},
@@ -39,7 +39,7 @@ def make_volume(build: Build, spec: PvcStoreSpec | FssStoreSpec | LustreStoreSpe
         opts=build.inside(),
     )
     wanted = _claimed(size, "ReadWriteMany", storage_class_name="", volume_name=volume.metadata["name"])
-    _claim(build, {"name": claim, "namespace": spec.namespace}, wanted, build.inside())
+    _claim(build, {"name": claim, "namespace": namespace}, wanted, build.inside())
 
 
 def _claimed(size: str, access: AccessMode, **more: Any) -> dict[str, Any]:

@@ -24,8 +24,9 @@ class ClaimSpec(Spec):
     """What all stores share that pods mount: the claim's name and place."""
 
     claim: Label | None = Field(default=None, description="PersistentVolumeClaim. Default: the store's name.")
-    namespace: Label = Field(
-        default="default", description="Namespace of the claim; pods mount it only there. Default: default."
+    namespace: Label | None = Field(
+        default=None,
+        description="Namespace of the claim; pods mount it only there. Default: that of `kubernetes`, else `default`.",
     )
     prefix: Prefix | None = Field(default=None, description="Folder in the volume for all models. Default: none.")
     protect: Flag = Field(
