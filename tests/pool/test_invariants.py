@@ -52,7 +52,7 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(base=st.sampled_from([ARGS, SELF, RACK]), fields=FIELDS, preview=st.booleans())
 def test_what_is_registered_keeps_the_rules(base, fields, preview):
     """Either refused with reasons, or registered right: names, parents, properties, owners of fields, scripts."""
@@ -111,7 +111,7 @@ def _managed(inputs, plan, args) -> None:
     assert all(len(key) <= 100 and "." not in key and " " not in key for key in tags)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(fields=FIELDS, seed=st.randoms(use_true_random=False))
 def test_order_of_what_has_none_is_no_change(fields, seed):
     """Maps and sets in another order give the same bytes."""
