@@ -181,9 +181,11 @@ def world(mib: int, *, small: bool = False) -> Iterator[World]:
         names = make_model(data / "m1", mib)
         if small:
             make_small(data / "m2")
-        with nginx(work, data):
-            yield World(work, data, out, tuple(names))
-        shutil.rmtree(out, ignore_errors=True)
+        try:
+            with nginx(work, data):
+                yield World(work, data, out, tuple(names))
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
 
 
 def make_model(folder: Path, mib: int) -> list[str]:
