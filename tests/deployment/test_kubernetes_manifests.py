@@ -220,6 +220,15 @@ def test_adapters_are_fetched_or_mounted_and_launched():
     assert (mounts["/adapters"], mounts["/adapters/two"]) == ("adapters", "adapter-two")
 
 
+def test_a_model_s_credentials_are_for_its_own_kind_of_store():
+    """An adapter from another kind is fetched without them; one from the same kind with them."""
+    adapters = [{"name": "same", "uri": "s3://adapters/a"}, {"name": "other", "uri": "hf://x/a"}]
+    storage = {"uri": "s3://models/q", "key": "store"}
+    model = {"preset": {"name": "qwen3-8b"}, "storage": storage, "adapters": adapters}
+    fetches = pod_of(pods({"model": "m"}, models={"m": model}))["initContainers"]
+    assert ["secretKeyRef" in str(item["env"]) for item in fetches] == [True, True, False]
+
+
 def test_the_namespace_enforces_restricted_unless_it_is_others():
     """Ours is made with the level that the pods keep."""
     (namespace,) = common_manifests(KubernetesSpec())

@@ -68,8 +68,9 @@ class KubernetesSpec(Spec):
     )
     namespaces: Literal["manage", "existing"] = Field(
         default="manage",
-        description="manage makes `namespace`, with Pod Security `restricted` enforced; existing leaves it to others. "
-        "Namespaces that deployments name are never made. Default: manage.",
+        description="manage makes `namespace`, with Pod Security `restricted` enforced, and `down` deletes it with "
+        "everything in it; existing leaves it to others. Namespaces that deployments name are never made. Default: "
+        "manage.",
     )
     image: Image | None = Field(
         default=None,

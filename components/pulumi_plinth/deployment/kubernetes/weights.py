@@ -25,6 +25,9 @@ Way = Literal["image", "claim", "image-volume", "fetch"]
 SLACK_BYTES = GIB
 """Beside the weights: manifests, journals, parts that are fetched again."""
 
+HUB = "hf"
+"""Where the catalogue's models are."""
+
 ARTIFACTS = ("artifact", "digest")
 """Forms of oci:// that name an image in a registry, not an object in a bucket."""
 
@@ -164,13 +167,15 @@ def _fetch_text(uri: StorageUri, size: int) -> str:
 
 def _adapters(case: ServerCase, faults: list[Fault]) -> tuple[tuple[AdapterPlace, ...], tuple[Fetch, ...]]:
     places, fetches = [], []
-    storage = case.declared.storage or StorageSpec()
+    own = case.declared.storage or StorageSpec()
+    scheme = own.source.scheme if own.source else HUB
     usual = case.spec.adapters.rank if case.spec.adapters else 16
     for adapter in case.declared.adapters:
         folder = f"{ADAPTERS}/{adapter.name}"
         uri = StorageUri.parse(adapter.uri) if adapter.uri else None
         if uri is not None and uri.scheme in CLIENTS:
-            fetches.append(_fetch(uri, folder, storage))
+            # The model's credentials and settings are those of its own kind of store, and mean nothing to another.
+            fetches.append(_fetch(uri, folder, own if uri.scheme == scheme else StorageSpec()))
         elif not adapter.image:
             problem = f"has adapter {adapter.name} in a volume or on nodes, which pods here do not mount"
             remedy = "give the adapter an image, or the uri of a store"
