@@ -9,7 +9,7 @@ from fakes.certificates import certificate_pem, key_pem
 from fakes.object_server import ObjectServer
 from support.project import MODEL, ROOT, make_project
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
 KNOWN = "smollm2-135m-instruct"
 """As the catalogue calls it, which tells the plan what it takes."""
@@ -35,7 +35,7 @@ def project(tmp_path, store):
     made = make_project(tmp_path / "project")
     spec = {
         "models": {KNOWN: {"storage": {"uri": f"{store.address}/{MODEL}"}}},
-        "deployments": {MODEL: {"model": KNOWN, "port": made.port, "maxModelLen": 2048}},
+        "deployments": {MODEL: {"model": KNOWN, "port": made.port, "maxModelLen": 2048, "startupTimeout": 800}},
     }
     (made.folder / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": {"plinth:stack": spec}}))
     yield made
@@ -48,7 +48,7 @@ def test_a_model_with_an_address_is_fetched_and_served(project, store):
     """The plan says what it takes, `up` fetches, verifies and serves; the next `up` needs no store."""
     plan = project.plinth("plan").stdout
     assert f"from {store.address}/{MODEL} into" in " ".join(plan.split())
-    log = project.plinth("up", "--yes").stderr
+    log = project.plinth("up", "--yes", timeout=850).stderr
     assert "fetching weights" in log
     assert "Paris" in project.plinth("ask", "--timeout", "120", QUESTION).stdout
     status = project.status()
@@ -56,6 +56,6 @@ def test_a_model_with_an_address_is_fetched_and_served(project, store):
     bodies = len(store.bodies())
     project.plinth("down", "--yes")
     assert not project.run_dir.exists()
-    project.plinth("up", "--yes")
+    project.plinth("up", "--yes", timeout=850)
     assert "Paris" in project.plinth("ask", "--timeout", "120", QUESTION).stdout
     assert len(store.bodies()) == bodies
