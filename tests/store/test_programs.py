@@ -10,7 +10,7 @@ from support.components import BUCKET, OCI
 from pulumi_plinth import embedded
 from pulumi_plinth.embedded import crypto
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]
 
 IMAGE = "Oracle-Linux-8.10-2025.05.19-0-OKE-1.34.1-905"
 NEWER = "Oracle-Linux-8.10-2026.01.31-0-OKE-1.34.1-1200"
