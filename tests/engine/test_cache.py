@@ -5,27 +5,51 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from support.engine import PROMPT
 
 pytestmark = [pytest.mark.engine, pytest.mark.exhaustive, pytest.mark.timeout(900)]
 
-LOADED = re.compile(r"Directly load (the compiled graph|AOT compilation)", re.IGNORECASE)
-"""What vLLM says when it compiles nothing."""
+
+@dataclass(frozen=True)
+class Life:
+    """One start of the server: seconds by phase, calls of the compiler, an answer, the log, the launch file."""
+
+    elapsed: dict
+    compiled: int
+    answer: str
+    log: str
+    config: Path
+
+
+COMPILER = """#!/bin/sh
+case "$*" in *-shared*) echo "$*" >> "{calls}" ;; esac
+exec g++ "$@"
+"""
+"""Counts what it compiles. On processors vLLM 0.32 cannot load its own ahead-of-time file and traces the model again;
+what takes long is the compiler, and its work is what torch finds again.
+"""
 
 
 @pytest.fixture(scope="module")
 def lives(world, tiny, tmp_path_factory):
     """A function that runs a compiled server once and tells of its start; all of them use one cache."""
     cache = tmp_path_factory.mktemp("compiled")
+    compiler, calls = cache / "compiler", cache / "calls"
+    compiler.write_text(COMPILER.format(calls=calls))
+    compiler.chmod(0o755)
 
     def live():
         world.close()
+        calls.write_text("")
         server = world.start(
             {
                 "model": {"folder": str(tiny), "manifestDigest": None, "maxModelLen": 256},
-                "engine": {"cache": str(cache), "enforceEager": False, "maxNumSeqs": 2},
+                "engine": {"cache": str(cache), "enforceEager": False, "maxNumSeqs": 2}
+                | {"environment": {"CXX": str(compiler)}},
             }
         )
         status = server.wait_ready()
@@ -33,7 +57,8 @@ def lives(world, tiny, tmp_path_factory):
         assert code == 200, text
         assert server.stop()[0] == 0
         answer = json.loads(text)["choices"][0]["text"]
-        return status["elapsed"], answer, server.run_dir.log.read_text(), server.run_dir.launch
+        compiled = len(calls.read_text().splitlines())
+        return Life(status["elapsed"], compiled, answer, server.run_dir.log.read_text(), server.run_dir.launch)
 
     live.folder = cache
     return live
@@ -41,35 +66,30 @@ def lives(world, tiny, tmp_path_factory):
 
 def test_the_second_start_compiles_nothing(lives, record_property):
     """It finds what the first compiled, says the same, and is ready sooner; a damaged bundle costs only time."""
-    cold, said, log, launch = lives()
-    assert "compiled files kept as" in log
-    assert not LOADED.search(log)
+    cold = lives()
+    assert "compiled files kept as" in cold.log
+    assert cold.compiled > 0
     (bundle,) = lives.folder.glob("*.tar")
-    warm, again, log, _ = lives()
-    assert re.search(r"cache: \d+ compiled files of", log)
-    assert LOADED.search(log), log[-4000:]
-    assert again == said
-    record_property("bundle, MB", round(bundle.stat().st_size / 1e6, 1))
-    record_property("seconds by phase, cold", cold)
-    record_property("seconds by phase, warm", warm)
-    assert sum(warm.values()) < sum(cold.values())
-    shipped = lives.folder / "shipped.tar.copy"
-    told = command("export", "--config", launch, "--to", shipped)
+    shipped = lives.folder / "shipped.copy"
+    told = command("export", "--config", cold.config, "--to", shipped)
     assert told.returncode == 0, told.stderr
+    warm = lives()
+    assert re.search(r"cache: \d+ compiled files of", warm.log)
+    assert (warm.compiled, warm.answer) == (0, cold.answer)
+    record_property("bundle, MB", round(bundle.stat().st_size / 1e6, 1))
+    record_property("warming, cold and warm, s", [round(life.elapsed["warming"], 1) for life in (cold, warm)])
     content = bytearray(bundle.read_bytes())
     content[len(content) // 2] ^= 1
     bundle.write_bytes(content)
-    _, spoilt, log, _ = lives()
-    assert "cache: not used: " in log
-    assert not LOADED.search(log)
-    assert spoilt == said
+    spoilt = lives()
+    assert "cache: not used: " in spoilt.log
+    assert (spoilt.compiled, spoilt.answer) == (cold.compiled, cold.answer)
     shutil.rmtree(lives.folder / "live")
     bundle.unlink()
-    told = command("import", "--config", launch, shipped)
+    told = command("import", "--config", cold.config, shipped)
     assert told.returncode == 0, told.stderr
-    _, moved, log, _ = lives()
-    assert LOADED.search(log)
-    assert moved == said
+    moved = lives()
+    assert (moved.compiled, moved.answer) == (0, cold.answer)
 
 
 def command(*words):

@@ -1,6 +1,7 @@
 """Two hosts on this one: network namespaces joined by a cable, and agents of one group in them. Needs root."""
 
 import ctypes
+import http.client
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from support.engine import whole_or_cut
 
 from plinth_runtime.contract.rundir import RunDir
 
@@ -110,11 +112,11 @@ class Member:
         def ask():
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 our URL
-                    return answer.status, answer.read().decode()
+                    return answer.status, whole_or_cut(answer)
             except urllib.error.HTTPError as error:
                 with error:
                     return error.code, error.read().decode()
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 return None, ""
 
         return self.hosts.inside(self.rank, ask)
