@@ -20,6 +20,7 @@ def declaration(storage, **metadata):
     [
         ({"storageUri": "hf://a/b"}, "hf://a/b", None),
         ({"storageUri": "hf://a/b", "path": f"{ROOT}/b"}, "hf://a/b", f"{ROOT}/b"),
+        ({"storageUri": "hf://a/b", "path": f"{ROOT}/b/"}, "hf://a/b", f"{ROOT}/b"),
         ({"path": "oci://bucket/b"}, "oci://bucket/b", None),
         ({"path": "oci://bucket/b", "storageUri": f"{ROOT}/b"}, "oci://bucket/b", f"{ROOT}/b"),
         ({"storageUri": "/srv/b"}, "local:///srv/b", None),
@@ -42,6 +43,7 @@ def test_places(storage, address, path):
         ({"storageUri": "hf://a/b", "path": "/mnt/models"}, "not below"),
         ({"storageUri": "hf://a/b", "path": "/mnt/models/../x"}, "not below"),
         ({"storageUri": "hf://a/b", "path": "/mnt/models/records/b"}, "agent's own folder"),
+        ({"storageUri": "hf://a/b", "path": "/mnt/models/models/cluster.other/x"}, "agent's own folder"),
         ({"storageUri": "hf://a/b", "parameters": {"token": "hf_secret"}}, "plain text"),
     ],
 )

@@ -235,12 +235,13 @@ def test_content_at_a_shared_path_stays_until_the_last_declaration_goes(world):
     assert node.disk.snapshots == {}
 
 
-def test_two_contents_at_one_path_are_refused(world):
+@pytest.mark.parametrize("second", [f"{ROOT}/shared", f"{ROOT}/shared/inside", f"{ROOT}/shared/"])
+def test_two_contents_at_one_path_are_refused(world, second):
     """The second by name is Failed and says who has the path; when the first goes, it gets its turn."""
     world.add("a")
     other = cluster_model("other")
     world.api.declare(LLAMA, source("llama", path=f"{ROOT}/shared"))
-    world.api.declare(other, source("other", path=f"{ROOT}/shared"))
+    world.api.declare(other, source("other", path=second))
     world.run(20)
     assert entry(world, key=other)["reason"] == "PathTaken"
     assert "ClusterBaseModel/llama" in entry(world, key=other)["message"]

@@ -1,5 +1,6 @@
 """Keeping up with a cluster in threads, the loop around the agent, health and metrics."""
 
+import socket
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ from node.simulation import World, cluster_model, source
 
 from plinth_runtime.cli import cli
 from plinth_runtime.contract.model_names import ModelKind
-from plinth_runtime.errors import BadConfigError
+from plinth_runtime.errors import BadConfigError, PortTakenError
 from plinth_runtime.node.agent import KindListed, ModelGone, ModelSeen, NodeSeen
 from plinth_runtime.node.api import DownError, ExpiredError, ThrottledError
 from plinth_runtime.node.attempts import Patience
@@ -109,6 +110,15 @@ def test_what_cannot_work_is_said_at_once(tmp_path, arguments, words):
     done = CliRunner().invoke(cli, ["node", "--node", "a", *(word.format(empty=empty) for word in arguments)])
     assert done.exit_code
     assert words in f"{done.output}{done.exception}"
+
+
+def test_a_port_that_is_taken_is_named():
+    """The class and the exit code of a taken port, not a traceback."""
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        with pytest.raises(PortTakenError, match=str(taken.getsockname()[1])):
+            Board(taken.getsockname()[1], time.monotonic)
 
 
 def test_a_missing_library_is_named(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from plinth_runtime.contract.model_status import NodePhase
+from plinth_runtime.errors import PortTakenError
 from plinth_runtime.node.agent import Agent
 
 STILL_SECONDS = 300.0
@@ -74,6 +75,9 @@ def _server(port: int, board: Board) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the library's name
             """Keep quiet: probes come every few seconds."""
 
-    server = ThreadingHTTPServer(("", port), Handler)
+    try:
+        server = ThreadingHTTPServer(("", port), Handler)
+    except OSError as error:
+        raise PortTakenError(f"port {port} cannot be listened on: {error.strerror}") from error
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

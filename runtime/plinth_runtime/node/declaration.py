@@ -124,7 +124,7 @@ def _places(storage: Mapping[str, Any]) -> tuple[str, str | None]:
         uri = f"local://{uri}"
     if not uri and path.startswith("/"):
         uri = f"local://{path}"
-    return uri, path or None
+    return uri, path.rstrip("/") or None
 
 
 def _address_faults(address: str) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ def _path_faults(path: str | None, root: str) -> tuple[str, ...]:
     place, base = PurePosixPath(path), PurePosixPath(root)
     if ".." in place.parts or not place.is_relative_to(base) or place == base:
         return (f"spec.storage.path {path} is not below {root}, where this agent keeps models; write {root}/NAME",)
-    if place.relative_to(base).parts[0] in (CACHE, RECORDS):
+    if place.relative_to(base).parts[0] in (CACHE, RECORDS, MODELS):
         return (f"spec.storage.path {path} is in the agent's own folder; write {root}/NAME",)
     return ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from plinth_runtime.contract.model_names import ModelKey, is_model_label
 from plinth_runtime.contract.model_status import NodeEntry, NodePhase
@@ -103,10 +104,10 @@ class World:
         return (seen.declaration for other, seen in self.seen.items() if other != key)
 
     def _taken_by(self, wish: Declaration | None) -> ModelKey | None:
-        """Find who came first, by name, at a path where one content can be only."""
+        """Find who came first, by name, at a path where one content can be only: the same, or one inside the other."""
         if wish is None or wish.path is None:
             return None
-        rivals = (other for other in self._others(wish.key) if other.path == wish.path and self.is_meant(other))
+        rivals = (other for other in self._others(wish.key) if _meet(other.path, wish.path) and self.is_meant(other))
         first = min((other.key for other in rivals if other.digest != wish.digest), default=None)
         return first if first is not None and first < wish.key else None
 
@@ -127,3 +128,10 @@ class World:
             return None
         found = (row for key, row in sorted(self.records.items()) if key != wish.key and row.address == wish.address)
         return next((row for row in found if row.released is None and self.shelves.is_intact(row)), None)
+
+
+def _meet(one: str | None, other: str | None) -> bool:
+    """Say whether one path is the other or lies inside it: a link inside a link would be made in the cache."""
+    if one is None or other is None:
+        return False
+    return PurePosixPath(one).is_relative_to(other) or PurePosixPath(other).is_relative_to(one)
