@@ -17,7 +17,7 @@ BASE_MODEL = {"apiVersion": "ome.io/v1beta1", "kind": "BaseModel"}
 IMAGE = "registry.example/plinth-runtime@sha256:" + "0" * 64
 HOME = "plinth-system"
 ACCOUNT = f"system:serviceaccount:{HOME}:plinth-node-agent"
-PATIENCE = 40
+PATIENCE = 90
 
 
 def wait_until(condition, seconds=PATIENCE):

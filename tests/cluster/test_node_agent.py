@@ -10,6 +10,8 @@ from cluster.build import built
 from cluster.models import (
     ACCOUNT,
     BASE_MODEL,
+    HOME,
+    IMAGE,
     Agent,
     account_config,
     add_node,
@@ -20,8 +22,9 @@ from cluster.models import (
 from fakes.hub import FakeHub, FakeStorage
 
 from pulumi_plinth.node_agent import SecretName
+from pulumi_plinth.node_agent.__main__ import rendered
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 MEMORY_LIMIT = 60 << 20
 TOKEN = "hf_OnlyForThisTest"
@@ -222,6 +225,18 @@ def test_labels_are_followed(kubectl, agents, model):
     wait_until(lambda: model.status.get("state") == "Ready")
     add_node(kubectl, "node-a", {"pool": "cpu"})
     wait_until(lambda: model.status.get("state") == "Creating" and not model.status.get("nodes"))
+
+
+def test_every_object_is_accepted(kubectl):
+    """Definitions, rights, guard and DaemonSet as `python -m pulumi_plinth.node_agent` prints them, strictly read."""
+    install_rights(kubectl)
+    text = rendered(
+        f"image: {IMAGE}\npriorityClass: system-node-critical\nimagePullSecrets: [registry]\n", [f"{HOME}/s3"]
+    )
+    apply = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
+    done = kubectl(*apply, text=text, check=False)
+    assert not done.returncode, done.stderr
+    assert "daemonset.apps/plinth-node-agent serverside-applied" in done.stdout
 
 
 RIGHTS = [
