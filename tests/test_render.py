@@ -111,9 +111,11 @@ def test_secrets_are_named_with_the_command_that_makes_them(render, tmp_path):
 
 
 def test_a_stack_without_pods_says_what_to_add(render, tmp_path):
-    """Nothing is written for it."""
-    for stack in ("local", "gpu-example"):
-        result = render("--to", str(tmp_path / "out"), stack=stack)
+    """Nothing is written for it, whether it has no deployments or some that are only planned."""
+    (tmp_path / "Pulumi.yaml").write_text("name: box\nruntime: python\n")
+    (tmp_path / "Pulumi.bare.yaml").write_text("config: {plinth:stack: {stores: {disk: {path: models}}}}\n")
+    for settings in ({"stack": "bare", "cwd": tmp_path}, {"stack": "gpu-example"}):
+        result = render("--to", str(tmp_path / "out"), **settings)
         assert result.exit_code == 1
         assert "has nothing for Kubernetes; add `kubernetes:`" in result.stderr
     assert not (tmp_path / "out").exists()

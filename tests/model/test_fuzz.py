@@ -99,9 +99,9 @@ def test_ten_thousand_damaged_documents_give_a_result():
 )
 def test_huge_and_deep_texts_are_bounded(text):
     """Depth, size and numbers of any length are answered within seconds."""
-    start = time.monotonic()
+    start = time.process_time()
     result = convert([("x.yaml", text)])
-    assert time.monotonic() - start < SLOWEST_SECONDS
+    assert time.process_time() - start < SLOWEST_SECONDS
     assert result.models or result.errors
     json.dumps(result.to_json())
 
