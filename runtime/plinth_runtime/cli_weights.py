@@ -120,7 +120,7 @@ def publish(origin: str, progress: str, metrics_file: Path | None, as_json: bool
         copied = _publish(origin, wanted, watch)
     done = copied.published
     row = {
-        "state": "unverified" if copied.unvouched else "verified", "address": done.address, "manifest": done.manifest,
+        "state": "unverified" if done.learned else "verified", "address": done.address, "manifest": done.manifest,
         "files": done.files, "bytes": done.bytes, "seconds": round(done.seconds, 3),
         "unvouched": list(copied.unvouched),
     }  # fmt: skip

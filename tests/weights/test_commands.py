@@ -47,11 +47,12 @@ def test_publishing_where_it_lies(run, weights):
 
 
 def test_code_4_nothing_vouches(run, bare_origin, tmp_path):
-    """Bytes that nothing vouches for end with 4, when fetched and whenever they are verified."""
+    """Bytes that nothing vouches for end with 4, when fetched, verified and published."""
     code, row = run("fetch", bare_origin.address, "--to", tmp_path / "out")
     assert (code, row["state"], len(row["unvouched"])) == (4, "unverified", 4)
     assert run("verify", tmp_path / "out")[0] == 4
     assert run("fetch", bare_origin.address, "--to", tmp_path / "out")[0] == 4
+    assert run("publish", tmp_path / "out", tmp_path / "store")[0] == 4
 
 
 def test_code_5_corrupt(run, origin, published, tmp_path):

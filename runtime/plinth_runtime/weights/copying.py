@@ -70,8 +70,8 @@ def copy(source: Source, store: Store, wishes: Wishes, watch: Watch) -> Copied:
         send_manifest(store, text)
     digest = hashlib.sha256(text).hexdigest()
     seconds = time.monotonic() - began
-    done = Published(store.describe(), digest, len(rows), counters.bytes_total, seconds, counters)
-    return Copied(done, unvouched)
+    size, learned = counters.bytes_total, bool(unvouched)
+    return Copied(Published(store.describe(), digest, len(rows), size, seconds, counters, learned), unvouched)
 
 
 def copy_through(cache: Cache, source: Source, to: tuple[Store, Wishes], watch: Watch) -> Copied:

@@ -40,7 +40,7 @@ class PublishOptions:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was published."""
+    """What was published. `learned`: nobody vouches for it, and its manifest says so."""
 
     address: str
     manifest: str
@@ -48,6 +48,7 @@ class Published:
     bytes: int
     seconds: float
     counters: Counters = field(default_factory=Counters)
+    learned: bool = False
 
 
 def publish(folder: Path, store: Store, options: PublishOptions, watch: Watch) -> Published:
@@ -76,7 +77,8 @@ def publish(folder: Path, store: Store, options: PublishOptions, watch: Watch) -
     with refusing():
         send_manifest(store, text)
     digest = hashlib.sha256(text).hexdigest()
-    return Published(store.describe(), digest, len(rows), counters.bytes_total, time.monotonic() - began, counters)
+    seconds, learned = time.monotonic() - began, bool(manifest.learned)
+    return Published(store.describe(), digest, len(rows), counters.bytes_total, seconds, counters, learned)
 
 
 class InPlace:
