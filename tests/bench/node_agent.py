@@ -7,6 +7,7 @@ what a watch would. Writes are counted by the API server itself; those that met 
 
 import json
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -101,6 +102,7 @@ def change(nodes, act):
 
 def main(count):
     """Run and report."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the cluster ends with this program, also when it is ended
     cluster = Cluster(Path(tempfile.mkdtemp(prefix="plinth-bench-")))
     cluster.up()
     try:
