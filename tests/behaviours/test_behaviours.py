@@ -13,6 +13,8 @@ from support.components import COMPONENTS, cloud, with_value
 
 from pulumi_plinth.errors import SpecError
 
+pytestmark = pytest.mark.processes  # each runs a whole program
+
 ALL = pytest.mark.parametrize("kind", COMPONENTS)
 PATHS = [(kind, path) for kind, component in COMPONENTS.items() for path in component.ids]
 SECRET = "ocid1.very.secret"

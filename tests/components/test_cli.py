@@ -162,6 +162,7 @@ def test_plan_refuses_with_all_faults(project):
     assert run.stderr.count("\n  - plinth:stack.deployments.") == 3
 
 
+@processes
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
