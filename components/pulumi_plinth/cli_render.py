@@ -41,7 +41,7 @@ def render(stack: str, cwd: Path, target: Path, force: bool) -> None:
     from pulumi_plinth.rendering_files import LIST, files_of, secret_lines, write_files
 
     plan = Workspace.find(cwd.resolve(), stack).plan()
-    if not plan.servers:
+    if not plan.servers and not plan.declared.objects:
         raise PlinthError(f"stack '{stack}' has nothing for Kubernetes; add `kubernetes:` and deployments for it")
     files = files_of(plan)
     if target == STANDARD_OUTPUT:
@@ -49,5 +49,5 @@ def render(stack: str, cwd: Path, target: Path, force: bool) -> None:
     else:
         written, removed = write_files(target, files, force=force)
         click.echo(f"{len(files)} files in {target}: {written} written, {removed} removed", err=True)
-    for line in secret_lines(plan):
+    for line in (*secret_lines(plan), *(f"not declared: {text}" for text in plan.declared.left_out)):
         click.echo(line, err=True)

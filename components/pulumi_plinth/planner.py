@@ -16,6 +16,7 @@ from pulumi_plinth.deployment.fetching import room_faults
 from pulumi_plinth.deployment.gpu_case import GpuCase
 from pulumi_plinth.deployment.gpu_plan import GpuPlan, plan_gpus
 from pulumi_plinth.deployment.kubernetes.case import ServerCase
+from pulumi_plinth.deployment.kubernetes.declared import NOTHING, Declared, declare
 from pulumi_plinth.deployment.kubernetes.plan import ServerPlan, name_clashes, plan_server
 from pulumi_plinth.deployment.kubernetes.spec import KubernetesSpec
 from pulumi_plinth.deployment.outline import Outline
@@ -69,6 +70,7 @@ class StackPlan:
     pools: tuple[PoolPlan, ...] = ()
     oke: ClusterPlan | None = None
     """The OKE cluster that is made or named by its id."""
+    declared: Declared = NOTHING
 
     def outlines(self) -> tuple[Outline, ...]:
         """Tell every deployment in the same terms, by name."""
@@ -148,7 +150,12 @@ def plan_stack(spec: StackSpec, facts: Facts) -> StackPlan:
         raise SpecError(faults)
     cards = {name: model.card for name, model in facts.models.items()}
     models = {name: described(model, cards.get(name)) for name, model in sorted(spec.models.items())}
-    return StackPlan(stores, models, tuple(plans), tuple(on_gpus), servers, spec.kubernetes, planned_pools, oke)
+    at_nodes = declare(
+        spec.kubernetes, {name: described(model, cards.get(name)) for name, model in sorted(at_stores.models.items())}
+    )
+    return StackPlan(
+        stores, models, tuple(plans), tuple(on_gpus), servers, spec.kubernetes, planned_pools, oke, at_nodes
+    )
 
 
 def _weights_faults(spec: StackSpec, name: str, model: ModelFacts) -> Iterator[Fault]:

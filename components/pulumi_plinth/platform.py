@@ -10,6 +10,7 @@ import pulumi
 
 from pulumi_plinth import naming
 from pulumi_plinth.deployment.component import ModelDeployment
+from pulumi_plinth.deployment.kubernetes.declared import object_key
 from pulumi_plinth.deployment.kubernetes.manifests import common_manifests
 from pulumi_plinth.deployment.kubernetes_resources import make_objects
 from pulumi_plinth.planner import StackPlan
@@ -71,10 +72,11 @@ class Platform(pulumi.ComponentResource):
     def _pods(
         self, name: str, plan: StackPlan, pools: Mapping[str, GpuNodePool], reached: Reached
     ) -> dict[str, ModelDeployment]:
-        """Register what runs on the cluster: what all share, then each deployment."""
+        """Register what runs on the cluster: declared models and their agents, what all share, then each deployment."""
+        inside = reached.inside(self)
+        make_objects(naming.child(name, "models"), plan.declared.objects, 0, inside, object_key)
         if plan.cluster is None or not plan.servers:
             return {}
-        inside = reached.inside(self)
         shared = make_objects(name, common_manifests(plan.cluster), 0, inside)
         inside = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=list(shared.values())))
         # A pod waits for its nodes: without this a first rollout would be given up before they are made.

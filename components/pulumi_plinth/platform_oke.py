@@ -96,7 +96,7 @@ def _cluster(name: str, plan: ClusterPlan | None, parent: pulumi.Resource) -> Gp
 def _needs_provider(plan: StackPlan) -> bool:
     stores = any(store.kind in IN_KUBERNETES for store in plan.stores)
     oke = plan.oke.spec if plan.oke else None
-    return bool(plan.servers or stores or (oke and (oke.identities or oke.secrets)))
+    return bool(plan.servers or plan.declared.objects or stores or (oke and (oke.identities or oke.secrets)))
 
 
 def _provider(

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from pulumi_plinth.deployment.kubernetes.declared import object_key
 from pulumi_plinth.deployment.kubernetes.manifests import common_manifests, manifests
 from pulumi_plinth.errors import PlinthError
 from pulumi_plinth.planner import StackPlan
@@ -19,11 +20,16 @@ from pulumi_plinth.planner import StackPlan
 HEADER = "# Made by `plinth render`; it overwrites and removes files that begin so.\n"
 LIST = "Kustomization"
 ORDER = {
-    "Namespace": 0, "ServiceAccount": 10, "ConfigMap": 20, "NetworkPolicy": 30, "Service": 40, "Deployment": 50,
-    "StatefulSet": 50, "LeaderWorkerSet": 50, "PodDisruptionBudget": 60, "HorizontalPodAutoscaler": 70,
-    "ScaledObject": 70, "PodMonitor": 80,
+    "CustomResourceDefinition": 0, "Namespace": 0, "ServiceAccount": 10, "ClusterRole": 12, "Role": 12,
+    "ClusterRoleBinding": 14, "RoleBinding": 14, "ValidatingAdmissionPolicy": 16,
+    "ValidatingAdmissionPolicyBinding": 18, "ConfigMap": 20, "NetworkPolicy": 30, "Service": 40, "DaemonSet": 50,
+    "Deployment": 50, "StatefulSet": 50, "LeaderWorkerSet": 50, "PodDisruptionBudget": 60,
+    "HorizontalPodAutoscaler": 70, "ScaledObject": 70, "PodMonitor": 80, "BaseModel": 90, "ClusterBaseModel": 90,
 }  # fmt: skip
 """Number in a file's name, by kind."""
+
+MODELS = "plinth-models"
+"""Folder of declared models and of the agents that bring them."""
 
 SHOWN = 5
 """Foreign files that a refusal names."""
@@ -43,6 +49,8 @@ def files_of(plan: StackPlan) -> dict[str, str]:
     found = {}
     for item in common_manifests(plan.cluster) if plan.cluster else ():
         found[_file_name(item)] = _text(item)
+    for item in plan.declared.objects:
+        found[f"{MODELS}/{ORDER[item['kind']]:02d}-{object_key(item)}.yaml"] = _text(item)
     for server in plan.servers:
         for item in manifests(server):
             found[f"{server.name}/{_file_name(item)}"] = _text(item)

@@ -71,3 +71,29 @@ def launch(kubectl):
     """Name of the ConfigMap that the pods mount."""
     mounted = "-ojsonpath={.spec.template.spec.volumes[0].configMap.name}"
     return kubectl("get", "deployment/chat", "-n", NAMESPACE, mounted).stdout
+
+
+def test_declared_models_and_the_agents_that_bring_them(box, cluster, kubectl):
+    """Definitions, rights, guard, agents and models come in an order that holds; unchanged; and go."""
+    kubectl("delete", "crds", "--ignore-not-found", "basemodels.ome.io", "clusterbasemodels.ome.io")
+    stack = {
+        "kubernetes": {
+            "kubeconfig": str(cluster.kubeconfig),
+            "namespace": NAMESPACE,
+            "nodeAgent": {"image": IMAGE, "namespace": "agents"},
+        },
+        "models": {
+            "small": {"storage": {"uri": "hf://Qwen/Qwen3-0.6B", "key": "hub"}},
+            "own": {"storage": {"uri": "oci://n/acme/b/models/o/own"}, "namespace": "default"},
+        },
+    }
+    box.write("Pulumi.dev.yaml", json.dumps({"config": {"plinth:stack": stack}}))
+    preview = box.run("preview").changes
+    assert box.up().changes == preview
+    said = kubectl("get", "clusterbasemodels,basemodels", "-A", "-ojsonpath={.items[*].metadata.name}").stdout
+    assert sorted(said.split()) == ["own", "small"]
+    assert kubectl("get", "daemonset/plinth-node-agent", "-n", "agents", "-oname").stdout.strip()
+    again = box.up()
+    assert not again.has_changes
+    box.run("destroy")
+    assert "ome.io" not in kubectl("get", "crds", "-oname").stdout

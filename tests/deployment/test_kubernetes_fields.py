@@ -71,6 +71,8 @@ CLUSTER = {
     "apiNamespaces": ["gateway"],
     "nodeNetworks": ["10.0.0.0/16"],
     "monitoring": {},
+    "nodeAgent": {"image": IMAGE},
+    "crds": "existing",
 }
 MONITORING = {"namespaces": ["other"], "labels": {"a": "b"}, "interval": "30s", "prometheus": "http://other:9090"}
 MONITORED = {"kubernetes": {"image": IMAGE, "monitoring": {"prometheus": "http://prometheus:9090"}}}
@@ -83,7 +85,8 @@ def outcome(document):
     plan = planned(document)
     (pod,) = plan.servers
     access = (plan.cluster.kubeconfig, plan.cluster.context)
-    return (*common_manifests(plan.cluster), *manifests(pod), access, plan.to_json())
+    shared = (*common_manifests(plan.cluster), *plan.declared.objects)
+    return (*shared, *manifests(pod), access, plan.to_json())
 
 
 def test_the_tables_have_a_row_for_each_field():
@@ -131,8 +134,9 @@ def test_every_field_of_the_cluster_matters(field):
     deployment, models = {}, {}
     if field == "leaderWorkerSet":
         deployment, models = {"model": "llama", "shape": "BM.GPU.H100.8"}, GROUP
-    before = outcome(pods(deployment, models=models))
-    assert outcome(pods(deployment, models=models, kubernetes={field: CLUSTER[field]})) != before
+    start = {"nodeAgent": CLUSTER["nodeAgent"]} if field == "crds" else {}
+    before = outcome(pods(deployment, models=models, kubernetes=start))
+    assert outcome(pods(deployment, models=models, kubernetes=start | {field: CLUSTER[field]})) != before
 
 
 @pytest.mark.parametrize("field", MONITORING)

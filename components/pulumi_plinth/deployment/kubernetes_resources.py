@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pulumi
@@ -14,8 +14,8 @@ from pulumi_plinth import naming
 from pulumi_plinth.deployment.kubernetes.objects.common import Manifest
 
 WORKLOADS = frozenset({"Deployment", "StatefulSet", "LeaderWorkerSet"})
-NEEDED = frozenset({"ServiceAccount", "ConfigMap", "NetworkPolicy"})
-"""What must be there before a pod is made; a pod that is a moment older than its policy is unguarded."""
+NEEDED = frozenset({"CustomResourceDefinition", "Namespace", "ServiceAccount", "ConfigMap", "NetworkPolicy"})
+"""What must be there before what follows; a pod that is a moment older than its policy is unguarded."""
 
 SKIPPED = {"pulumi.com/skipAwait": "true"}
 AWAITED = {
@@ -49,26 +49,7 @@ def make_provider(name: str, config: Mapping[str, str | None], opts: pulumi.Reso
     )
 
 
-def make_objects(
-    name: str, objects: Iterable[Manifest], seconds: int, opts: pulumi.ResourceOptions
-) -> dict[str, pulumi.CustomResource]:
-    """Register objects in their order, each by a name that stays when its content changes. What pods need comes before
-    the pods, and what looks after pods comes after them; `seconds` bounds a rollout.
-    """
-    made: dict[str, pulumi.CustomResource] = {}
-    needed: list[pulumi.Resource] = []
-    for item in objects:
-        limit = f"{seconds + MARGIN_SECONDS}s"
-        timeouts = pulumi.CustomTimeouts(create=limit, update=limit) if item["kind"] in WORKLOADS else None
-        more = pulumi.ResourceOptions(custom_timeouts=timeouts, depends_on=[*needed])
-        resource = _make(naming.child(name, suffix := _suffix(item)), item, pulumi.ResourceOptions.merge(opts, more))
-        made[suffix] = resource
-        if item["kind"] in NEEDED:
-            needed.append(resource)
-    return made
-
-
-def _suffix(item: Manifest) -> str:
+def suffix_of(item: Manifest) -> str:
     """Name an object inside its component: its kind, and what its own name adds to the deployment's."""
     kind = str(item["kind"]).lower()
     own = item["metadata"]["labels"].get(naming.INSTANCE_LABEL, item["metadata"]["name"])
@@ -76,19 +57,53 @@ def _suffix(item: Manifest) -> str:
     return f"{kind}{tail}"
 
 
+def make_objects(
+    name: str,
+    objects: Iterable[Manifest],
+    seconds: int,
+    opts: pulumi.ResourceOptions,
+    key: Callable[[Manifest], str] = suffix_of,
+) -> dict[str, pulumi.CustomResource]:
+    """Register objects in their order, each by a name (`key`) that stays when its content changes. What pods need comes
+    before the pods, and what looks after pods comes after them; `seconds` bounds a rollout.
+    """
+    made: dict[str, pulumi.CustomResource] = {}
+    needed: list[pulumi.Resource] = []
+    for item in objects:
+        limit = f"{seconds + MARGIN_SECONDS}s"
+        timeouts = pulumi.CustomTimeouts(create=limit, update=limit) if item["kind"] in WORKLOADS else None
+        more = pulumi.ResourceOptions(custom_timeouts=timeouts, depends_on=[*needed])
+        resource = _make(naming.child(name, suffix := key(item)), item, pulumi.ResourceOptions.merge(opts, more))
+        made[suffix] = resource
+        if item["kind"] in NEEDED:
+            needed.append(resource)
+    return made
+
+
 def _make(name: str, item: Manifest, opts: pulumi.ResourceOptions) -> pulumi.CustomResource:
     import pulumi_kubernetes as kubernetes
 
+    admission = kubernetes.admissionregistration
     kinds: dict[str, Any] = {
+        "ClusterRole": lambda: kubernetes.rbac.v1.ClusterRole,
+        "ClusterRoleBinding": lambda: kubernetes.rbac.v1.ClusterRoleBinding,
         "ConfigMap": lambda: kubernetes.core.v1.ConfigMap,
+        "CustomResourceDefinition": lambda: kubernetes.apiextensions.v1.CustomResourceDefinition,
+        "DaemonSet": lambda: kubernetes.apps.v1.DaemonSet,
         "Deployment": lambda: kubernetes.apps.v1.Deployment,
         "HorizontalPodAutoscaler": lambda: kubernetes.autoscaling.v2.HorizontalPodAutoscaler,
         "Namespace": lambda: kubernetes.core.v1.Namespace,
         "NetworkPolicy": lambda: kubernetes.networking.v1.NetworkPolicy,
         "PodDisruptionBudget": lambda: kubernetes.policy.v1.PodDisruptionBudget,
+        "Role": lambda: kubernetes.rbac.v1.Role,
+        "RoleBinding": lambda: kubernetes.rbac.v1.RoleBinding,
         "Service": lambda: kubernetes.core.v1.Service,
         "ServiceAccount": lambda: kubernetes.core.v1.ServiceAccount,
         "StatefulSet": lambda: kubernetes.apps.v1.StatefulSet,
+        "ValidatingAdmissionPolicy": lambda: admission.v1.ValidatingAdmissionPolicy,
+        "ValidatingAdmissionPolicyBinding": lambda: (
+            kubernetes.admissionregistration.v1.ValidatingAdmissionPolicyBinding
+        ),
     }
     body = _awaited(item)
     if item["kind"] in kinds:
@@ -101,7 +116,7 @@ def _make(name: str, item: Manifest, opts: pulumi.ResourceOptions) -> pulumi.Cus
 
 def _arguments(body: Mapping[str, Any]) -> dict[str, Any]:
     """Spell the outermost keys as Python's constructors do; inner ones are the API's."""
-    spelled = {"automountServiceAccountToken": "automount_service_account_token"}
+    spelled = {"automountServiceAccountToken": "automount_service_account_token", "roleRef": "role_ref"}
     return {spelled.get(key, key): value for key, value in body.items()}
 
 

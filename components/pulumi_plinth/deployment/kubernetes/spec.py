@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from pulumi_plinth.model.adapters import Image
+from pulumi_plinth.model.crds import CrdPolicy
+from pulumi_plinth.node_agent import NodeAgentSpec
 from pulumi_plinth.quantities import Flag, Label, Positive, Seconds, SecretName, Text
 from pulumi_plinth.spec import Spec
 
@@ -103,4 +105,14 @@ class KubernetesSpec(Spec):
     )
     monitoring: MonitoringSpec | None = Field(
         default=None, description="Prometheus with its operator. Default: none, nobody may read the metrics."
+    )
+    node_agent: NodeAgentSpec | None = Field(
+        default=None,
+        description="Agents that bring this stack's models to nodes, declared as BaseModel and ClusterBaseModel. "
+        "Default: none, pods fetch for themselves and no model is declared.",
+    )
+    crds: CrdPolicy = Field(
+        default="manage",
+        description="manage makes the definitions of BaseModel and ClusterBaseModel beside the agents; existing leaves "
+        "them to others. Default: manage.",
     )
