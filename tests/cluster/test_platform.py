@@ -6,10 +6,13 @@ import pytest
 from support.sandbox import ITERATIONS, Sandbox
 
 from pulumi_plinth.embedded import crypto
+from pulumi_plinth.node_agent.access import LABELS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 NAMESPACE = "platform"
+WIDE = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
+"""Kinds without a namespace of which other tests leave some behind."""
 IMAGE = "registry.example/runtime@sha256:" + "ab" * 32
 DEPLOYMENT = {"model": "qwen", "target": "kubernetes", "shape": "VM.GPU.A10.1", "maxModelLen": 4096}
 
@@ -76,6 +79,7 @@ def launch(kubectl):
 def test_declared_models_and_the_agents_that_bring_them(box, cluster, kubectl):
     """Definitions, rights, guard, agents and models come in an order that holds; unchanged; and go."""
     kubectl("delete", "crds", "--ignore-not-found", "basemodels.ome.io", "clusterbasemodels.ome.io")
+    kubectl("delete", WIDE, "-l", ",".join(f"{key}={value}" for key, value in LABELS.items()))
     stack = {
         "kubernetes": {
             "kubeconfig": str(cluster.kubeconfig),
