@@ -49,6 +49,7 @@ def up(box, cluster):
     return do
 
 
+@pytest.mark.exhaustive  # test_oci_up goes the same way in make test
 def test_a_stack_from_nothing_to_nothing(box, up, kubectl):
     """Created and ready; unchanged; a change of the launch is a new ConfigMap and a rollout; a change of who may call
     rolls nothing; deleted with its namespace.
