@@ -124,3 +124,16 @@ class SimulatedNode:
                 self._versions["node"] = event.document["metadata"]["resourceVersion"]
         except ApiFault:
             pass
+
+
+LLAMA = cluster_model("llama")
+
+
+def conditions(world, key=LLAMA):
+    """Conditions as type -> (status, reason)."""
+    return {row["type"]: (row["status"], row["reason"]) for row in world.api.status(key)["conditions"]}
+
+
+def entry(world, node="a", key=LLAMA):
+    """One node's entry."""
+    return next((row for row in world.api.status(key).get("nodes", []) if row["name"] == node), None)

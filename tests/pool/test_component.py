@@ -59,6 +59,60 @@ def test_a_pool_of_nodes_that_exist_only_describes():
     }  # fmt: skip
 
 
+TERMINATE = {"preemptionAction": {"type": "TERMINATE", "isPreserveBootVolume": False}}
+TAGS = {"freeformTags": {"owner": "me"}, "definedTags": {"Finance.Team": "x"}}
+MANAGED = {
+    "clusterId": "ocid1.cluster.c",
+    "compartmentId": "ocid1.compartment.x",
+    "name": "a10",
+    "nodeShape": "VM.GPU.A10.1",
+    "kubernetesVersion": "v1.32.1",
+    "nodeConfigDetails": {
+        "size": 3,
+        "placementConfigs": [
+            {
+                "availabilityDomain": "AD-2",
+                "subnetId": "ocid1.subnet.own",
+                "faultDomains": ["FAULT-DOMAIN-1", "FAULT-DOMAIN-3"],
+                "preemptibleNodeConfig": TERMINATE,
+            },
+            {
+                "availabilityDomain": "AD-1",
+                "subnetId": "ocid1.subnet.s",
+                "hostGroupId": "ocid1.hosts",
+                "preemptibleNodeConfig": TERMINATE,
+            },
+        ],
+        "nsgIds": ["ocid1.a", "ocid1.b"],
+        "kmsKeyId": "ocid1.key",
+        "isPvEncryptionInTransitEnabled": True,
+        "nodePoolPodNetworkOptionDetails": {
+            "cniType": "OCI_VCN_IP_NATIVE",
+            "maxPodsPerNode": 20,
+            "podSubnetIds": ["ocid1.pods"],
+            "podNsgIds": ["ocid1.p"],
+        },
+        **TAGS,
+    },
+    "nodeSourceDetails": {"sourceType": "IMAGE", "imageId": IMAGE, "bootVolumeSizeInGbs": "100"},
+    "initialNodeLabels": [{"key": "plinth.dev/pool", "value": "a10"}, {"key": "team", "value": "a"}],
+    "nodeEvictionNodePoolSettings": {
+        "evictionGraceDuration": "PT20M",
+        "isForceActionAfterGraceDuration": False,
+        "isForceDeleteAfterGraceDuration": False,
+    },
+    "nodePoolCyclingDetails": {
+        "isNodeCyclingEnabled": True,
+        "cycleModes": ["INSTANCE_REPLACE"],
+        "maximumSurge": "0",
+        "maximumUnavailable": "1",
+    },
+    "sshPublicKey": "ssh-ed25519 AAAA",
+    **TAGS,
+}  # fmt: skip
+"""What OKE is told of the pool below."""
+
+
 def test_the_managed_pool_in_full():
     """Every part of the plan stands where OKE looks for it."""
     args = changed(
@@ -90,57 +144,7 @@ def test_the_managed_pool_in_full():
     )
     inputs = build(args).one(":NodePool").inputs
     assert inputs.pop("nodeMetadata").keys() == {"user_data", "areLegacyImdsEndpointsDisabled", "kubelet-extra-args"}
-    terminate = {"preemptionAction": {"type": "TERMINATE", "isPreserveBootVolume": False}}
-    tags = {"freeformTags": {"owner": "me"}, "definedTags": {"Finance.Team": "x"}}
-    assert inputs == {
-        "clusterId": "ocid1.cluster.c",
-        "compartmentId": "ocid1.compartment.x",
-        "name": "a10",
-        "nodeShape": "VM.GPU.A10.1",
-        "kubernetesVersion": "v1.32.1",
-        "nodeConfigDetails": {
-            "size": 3,
-            "placementConfigs": [
-                {
-                    "availabilityDomain": "AD-2",
-                    "subnetId": "ocid1.subnet.own",
-                    "faultDomains": ["FAULT-DOMAIN-1", "FAULT-DOMAIN-3"],
-                    "preemptibleNodeConfig": terminate,
-                },
-                {
-                    "availabilityDomain": "AD-1",
-                    "subnetId": "ocid1.subnet.s",
-                    "hostGroupId": "ocid1.hosts",
-                    "preemptibleNodeConfig": terminate,
-                },
-            ],
-            "nsgIds": ["ocid1.a", "ocid1.b"],
-            "kmsKeyId": "ocid1.key",
-            "isPvEncryptionInTransitEnabled": True,
-            "nodePoolPodNetworkOptionDetails": {
-                "cniType": "OCI_VCN_IP_NATIVE",
-                "maxPodsPerNode": 20,
-                "podSubnetIds": ["ocid1.pods"],
-                "podNsgIds": ["ocid1.p"],
-            },
-            **tags,
-        },
-        "nodeSourceDetails": {"sourceType": "IMAGE", "imageId": IMAGE, "bootVolumeSizeInGbs": "100"},
-        "initialNodeLabels": [{"key": "plinth.dev/pool", "value": "a10"}, {"key": "team", "value": "a"}],
-        "nodeEvictionNodePoolSettings": {
-            "evictionGraceDuration": "PT20M",
-            "isForceActionAfterGraceDuration": False,
-            "isForceDeleteAfterGraceDuration": False,
-        },
-        "nodePoolCyclingDetails": {
-            "isNodeCyclingEnabled": True,
-            "cycleModes": ["INSTANCE_REPLACE"],
-            "maximumSurge": "0",
-            "maximumUnavailable": "1",
-        },
-        "sshPublicKey": "ssh-ed25519 AAAA",
-        **tags,
-    }  # fmt: skip
+    assert inputs == MANAGED
 
 
 def test_a_node_that_joins_by_itself_knows_its_cluster():
