@@ -48,7 +48,7 @@ def test_a_model_with_an_address_is_fetched_and_served(project, store):
     """The plan says what it takes, `up` fetches, verifies and serves; the next `up` needs no store."""
     plan = project.plinth("plan").stdout
     assert f"from {store.address}/{MODEL} into" in " ".join(plan.split())
-    project.plinth("up", "--yes", timeout=850)
+    assert "fetching weights" in project.plinth("up", "--yes", timeout=850).stdout
     assert any((project.folder / ".plinth/weights").rglob("*.safetensors"))
     assert "Paris" in project.plinth("ask", "--timeout", "120", QUESTION).stdout
     status = project.status()
