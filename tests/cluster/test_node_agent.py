@@ -41,14 +41,28 @@ def hub(make_model, tmp_path):
 
 
 @pytest.fixture
-def agents(cluster, hub, kubectl, namespace, tmp_path):
+def nodes(kubectl):
+    """A function that registers a node; it goes when the test ends, for later tests wait for pods on every node."""
+    added = []
+
+    def add(name, **labels):
+        add_node(kubectl, name, labels)
+        added.append(name)
+
+    yield add
+    if added:
+        kubectl("delete", "node", *added, "--ignore-not-found", "--wait=false")
+
+
+@pytest.fixture
+def agents(cluster, hub, nodes, kubectl, namespace, tmp_path):
     """A function that adds a node with a running agent; both go when the test ends."""
     install_crds(kubectl)
     install_rights(kubectl, [SecretName(namespace, "hf-token")])
     running = []
 
     def add(name, **labels):
-        add_node(kubectl, name, labels)
+        nodes(name, **labels)
         agent = Agent(cluster, kubectl, name, tmp_path, {"HF_ENDPOINT": hub.address}).start()
         running.append(agent)
         return agent
@@ -57,7 +71,6 @@ def agents(cluster, hub, kubectl, namespace, tmp_path):
     for agent in running:
         if agent.process.poll() is None:
             agent.end(signal.SIGKILL)
-        kubectl("delete", "node", agent.name, "--ignore-not-found", "--wait=false")
 
 
 class Model:
@@ -305,12 +318,12 @@ ATTEMPTS = [
 """Node, what the account of guard-a's agent tries on it, and what it is told."""
 
 
-def test_an_agent_is_held_to_its_own_node(cluster, kubectl, tmp_path):
+def test_an_agent_is_held_to_its_own_node(cluster, nodes, kubectl, tmp_path):
     """With the token of a node, its account labels that node with models and nothing else; no other node at all."""
     install_crds(kubectl)
     install_rights(kubectl)
     for name in ("guard-a", "guard-b"):
-        add_node(kubectl, name, {"pool": "gpu"})
+        nodes(name, pool="gpu")
     config = account_config(cluster, kubectl, "guard-a", tmp_path / "config")
 
     def attempt(node, patch):
