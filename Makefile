@@ -77,17 +77,17 @@ check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n $(WORKERS) -m "not processes and not engine and not exhaustive and not gpu and not cluster"
+	$(BIN)/pytest -q -n $(WORKERS) -m "not slow and not processes and not engine and not exhaustive and not gpu and not cluster"
 format: $(INSTALLED) ## Let the tools mend what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 test: check engine model ## check, whole programs, a real Kubernetes, then a real engine on a real model
-	$(BIN)/pytest -q -n $(WORKERS) -m "processes and not exhaustive and not cluster"
+	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes) and not exhaustive and not cluster and not engine"
 	$(CLUSTER) tools || test -z "$${CI:-}"
 	$(BIN)/pytest -q -m "cluster and not exhaustive and not engine"
 	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
 test-all: check engine model embedding-model ## Everything that needs no GPU
-	$(BIN)/pytest -q -n $(WORKERS) -m "(processes or exhaustive) and not engine and not gpu and not cluster"
+	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes or exhaustive) and not engine and not gpu and not cluster"
 	$(CLUSTER) tools || test -z "$${CI:-}"
 	$(BIN)/pytest -q -m "cluster and not engine"
 	$(BIN)/pytest -q -m "engine and not gpu"

@@ -125,6 +125,7 @@ def shards(folder, count, per_shard=900):
     return folder.add("model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
 
 
+@pytest.mark.slow
 def test_a_hundred_shards_are_read_within_half_a_second_without_tensor_data(llama, folder):
     """2.6 TB of weights: only headers are read, and quickly."""
     llama(num_hidden_layers=100)

@@ -128,6 +128,7 @@ def test_python_is_out_of_reach(text):
     assert messages == [{"role": "user", "content": "Hi"}]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_mutated_templates_give_faults_and_nothing_else(data):

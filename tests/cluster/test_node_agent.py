@@ -55,15 +55,15 @@ def nodes(kubectl):
 
 
 @pytest.fixture
-def agents(cluster, hub, nodes, kubectl, namespace, tmp_path):
+def agents(cluster, hub, nodes, namespace, tmp_path):
     """A function that adds a node with a running agent; both go when the test ends."""
-    install_crds(kubectl)
-    install_rights(kubectl, [SecretName(namespace, "hf-token")])
+    install_crds(cluster.kubectl)
+    install_rights(cluster.kubectl, [SecretName(namespace, "hf-token")])
     running = []
 
     def add(name, **labels):
         nodes(name, **labels)
-        agent = Agent(cluster, kubectl, name, tmp_path, {"HF_ENDPOINT": hub.address}).start()
+        agent = Agent(cluster, cluster.kubectl, name, tmp_path, {"HF_ENDPOINT": hub.address}).start()
         running.append(agent)
         return agent
 

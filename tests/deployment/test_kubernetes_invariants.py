@@ -13,6 +13,8 @@ from pulumi_plinth import naming
 from pulumi_plinth.deployment.kubernetes.manifests import manifests
 from pulumi_plinth.errors import SpecError
 
+pytestmark = pytest.mark.slow
+
 WORKLOADS = ("Deployment", "StatefulSet", "LeaderWorkerSet")
 SECRET = "hf-secret-name"
 MODELS = {

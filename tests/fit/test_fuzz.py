@@ -1,5 +1,6 @@
 """Cards from anywhere: any numbers, any mixture of layers. Always a plan or a refusal, never a crash."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from pulumi_plinth.fit.report import as_json, tell
 from pulumi_plinth.fit.shapes import plain_shape
 from pulumi_plinth.fit.sizing import Sizer
 from pulumi_plinth.quantities import GIB
+
+pytestmark = pytest.mark.slow
 
 
 def document(model, /, **fields):

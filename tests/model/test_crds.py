@@ -49,6 +49,7 @@ def test_the_committed_file_is_what_the_specs_say(project_root):
     assert tuple(yaml.safe_load_all(text())) == crd_objects()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", [*OME_FIELDS, *SEED_FIELDS])
 def test_every_field_of_ome_and_of_the_seed_has_a_place(field):
     """Nothing that people have written is refused as unknown."""

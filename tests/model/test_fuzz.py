@@ -9,6 +9,8 @@ import pytest
 
 from pulumi_plinth.model.convert import DIALECTS, convert
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = sorted(path for path in (Path(__file__).parent / "documents").rglob("*") if path.is_file())
 SLOWEST_SECONDS = 5.0
 PIECES = [

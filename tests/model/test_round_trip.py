@@ -13,6 +13,8 @@ from pulumi_plinth.model.dialects.table import dump
 from pulumi_plinth.model.dialects.text import to_yaml
 from pulumi_plinth.model.spec import ModelSpec
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
 WORD = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,4})?", fullmatch=True)

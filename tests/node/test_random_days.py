@@ -118,6 +118,7 @@ def rivals(day, key, node):
             yield other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_after_a_bad_day_everything_is_true(seed):
     """States, lists, labels, links and content are what the declarations say; no entry is lost or left over."""

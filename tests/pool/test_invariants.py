@@ -2,6 +2,7 @@
 
 import base64
 
+import pytest
 from fakes.pulumi_monitor import Cloud, Monitor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,8 @@ from support.provider_types import argument_faults
 
 from pulumi_plinth.errors import SpecError
 from pulumi_plinth.pool.arguments import planned
+
+pytestmark = pytest.mark.slow
 
 NAMES = (IMAGE, "Oracle-Linux-8.10-GPU-AMD-ROCM-632-2025.09.01-0-OKE-1.32.1-1100")
 OCID = st.sampled_from(["ocid1.one", "ocid1.two", "ocid1.three"])

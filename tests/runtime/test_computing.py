@@ -11,6 +11,8 @@ import pytest
 from plinth_runtime.serving import computing, guard
 from plinth_runtime.serving.computing import processor_time
 
+pytestmark = pytest.mark.slow
+
 BURN = "import sys\nprint(flush=True)\nwhile True: pass"
 REST = "import sys, time\nprint(flush=True)\ntime.sleep(60)"
 

@@ -140,6 +140,7 @@ def test_asked_to_end(rank):
     assert [member.ended for member in world.members] == ["stopped"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(60))
 def test_any_story_ends_well(seed):
     """Random faults in a network that loses a tenth: engines of two epochs never meet, and afterwards all work again.

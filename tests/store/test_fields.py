@@ -17,6 +17,8 @@ from pulumi_plinth.store.volume_spec import FssStoreSpec, LustreStoreSpec, PvcSt
 
 from .conftest import OUTPUTS
 
+pytestmark = pytest.mark.slow
+
 SHARED = {"compartment_id": "ocid1.compartment.oc1..team", "region": "us-phoenix-1", "home_region": "us-ashburn-1"}
 MADE = {"availability_domain": "AD-1", "subnet_id": "ocid1.subnet.oc1..a"}
 POD = {"namespace": "serving", "service_account": "chat"}

@@ -16,6 +16,8 @@ from plinth_runtime.weights.shelf import FolderShelf
 from plinth_runtime.weights.sources import Checksums, Listing
 from plinth_runtime.weights.sources.opening import open_source
 
+pytestmark = pytest.mark.slow
+
 SIZE = 18 << 20
 
 
