@@ -21,7 +21,7 @@ MODEL_READY := $(MODEL)/plinth-manifest.json
 EMBEDDING := models/all-minilm-l6-v2
 EMBEDDING_READY := $(EMBEDDING)/plinth-manifest.json
 WORKERS ?= 2
-CLUSTER := PYTHONPATH=tests $(BIN)/python -m cluster
+IN_CLUSTER := PYTHONPATH=tests $(BIN)/python -m cluster
 
 .PHONY: help
 help: ## Show this list
@@ -83,12 +83,12 @@ format: $(INSTALLED) ## Let the tools mend what they can
 	$(BIN)/ruff format .
 test: check engine model ## check, whole programs, a real Kubernetes, then a real engine on a real model
 	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes) and not exhaustive and not cluster and not engine"
-	$(CLUSTER) tools || test -z "$${CI:-}"
+	$(IN_CLUSTER) tools || test -z "$${CI:-}"
 	$(BIN)/pytest -q -m "cluster and not exhaustive and not engine"
 	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
 test-all: check engine model embedding-model ## Everything that needs no GPU
 	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes or exhaustive) and not engine and not gpu and not cluster"
-	$(CLUSTER) tools || test -z "$${CI:-}"
+	$(IN_CLUSTER) tools || test -z "$${CI:-}"
 	$(BIN)/pytest -q -m "cluster and not engine"
 	$(BIN)/pytest -q -m "engine and not gpu"
 bench: $(INSTALLED) ## Speed of planning (1,000 models x 60 shapes, 100 deployments) and of rendering (200 deployments)
@@ -108,13 +108,13 @@ bench-weights: $(INSTALLED) ## Weights over HTTP to disk, ours against four othe
 
 .PHONY: cluster-tools cluster-up cluster-kubectl cluster-down
 cluster-tools: $(INSTALLED) ## Build the test cluster's programs once: 15 minutes of one core (cache: CLUSTER_TOOLS=…)
-	$(CLUSTER) tools
+	$(IN_CLUSTER) tools
 cluster-up: $(INSTALLED) ## A real Kubernetes on this machine (NODES=2 real nodes, as root; FAKE=8 fake GPU nodes)
-	$(CLUSTER) up
+	$(IN_CLUSTER) up
 cluster-kubectl: $(INSTALLED) ## Print the command that runs kubectl against it
-	@$(CLUSTER) kubectl
+	@$(IN_CLUSTER) kubectl
 cluster-down: $(INSTALLED) ## End it; no process, no mount, no file remains
-	$(CLUSTER) down
+	$(IN_CLUSTER) down
 
 .PHONY: docs engine-table lock clean
 docs: $(INSTALLED) ## Write docs/reference.md, the editors' schema and the package's from the specs
