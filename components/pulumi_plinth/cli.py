@@ -14,7 +14,17 @@ from typing import Any, NoReturn
 
 import click
 
-from pulumi_plinth import cli_check, cli_convert, cli_engine, cli_fit, cli_import, cli_models, cli_render, cli_runtimes
+from pulumi_plinth import (
+    cli_check,
+    cli_convert,
+    cli_engine,
+    cli_fit,
+    cli_import,
+    cli_limits,
+    cli_models,
+    cli_render,
+    cli_runtimes,
+)
 from pulumi_plinth.errors import PlinthError
 
 INTERRUPTED = 130
@@ -122,11 +132,13 @@ def plan(stack: str, cwd: Path, as_json: bool, field: str | None, html: Path | N
     if field is not None:
         _explain(planned, field, as_json=as_json)
     elif as_json:
-        click.echo(json.dumps({"stack": stack, **planned.to_json()}, indent=2))
+        limits = cli_limits.limits(workspace, planned).to_json()
+        click.echo(json.dumps({"stack": stack, **planned.to_json(), "limits": limits}, indent=2))
     else:
         from pulumi_plinth.rendering_plan import show_plan
 
         show_plan(_console(), workspace.spec(), planned)
+        cli_limits.show_limits(_console(), workspace, planned)
 
 
 def _explain(planned: Any, field: str, *, as_json: bool) -> None:
@@ -163,6 +175,7 @@ def preview(stack: str, cwd: Path, deployer: str) -> None:
     workspace, console = _workspace(cwd, stack), _console()
     planned = workspace.plan().deployable()
     carrier = _deployer(workspace, deployer, console)
+    cli_limits.show_limits(console, workspace, planned)
     _show_change(console, carrier, planned)
     if carrier.preview() is False:
         console.print("no changes")
@@ -187,6 +200,7 @@ def up(stack: str, cwd: Path, deployer: str, yes: bool, as_json: bool) -> None:
     workspace, console = _workspace(cwd, stack), _console(as_json=as_json)
     planned = workspace.plan().deployable()
     show_plan(console, workspace.spec(), planned)
+    cli_limits.show_limits(console, workspace, planned)
     carrier = _deployer(workspace, deployer, console)
     _show_change(console, carrier, planned)
     console.print("preview:")
