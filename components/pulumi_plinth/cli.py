@@ -24,6 +24,7 @@ from pulumi_plinth import (
     cli_models,
     cli_render,
     cli_runtimes,
+    cli_status,
 )
 from pulumi_plinth.errors import PlinthError
 
@@ -276,25 +277,6 @@ def outputs(stack: str, cwd: Path, deployer: str, show_secrets: bool, as_json: b
 
 @main.command()
 @common
-@deployer_option
-@json_option
-def status(stack: str, cwd: Path, deployer: str, as_json: bool) -> None:
-    """Print what every server of the stack is doing now."""
-    from pulumi_plinth.rendering import show_servers
-    from pulumi_plinth.servers import statuses
-
-    workspace = _workspace(cwd, stack)
-    rows = statuses(workspace, _deployer(workspace, deployer, _console()).outputs(show_secrets=False))
-    if as_json:
-        click.echo(json.dumps({"stack": stack, "deployments": rows}))
-    elif rows:
-        show_servers(_console(), rows)
-    else:
-        click.echo(f"stack '{stack}' is not deployed; run `plinth up`")
-
-
-@main.command()
-@common
 @click.argument("deployment", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is appended, until interrupted.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="Start this far back.")
@@ -405,5 +387,6 @@ for command in (
     cli_render.render,
     cli_import.import_,
     cli_runtimes.runtimes,
+    cli_status.status,
 ):
     main.add_command(command)

@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from pulumi_plinth.embedded.events import Diagnostic, Event, StepFinished
 from pulumi_plinth.errors import without_traceback
@@ -54,22 +53,3 @@ def show_outputs(console: Console, outputs: Mapping[str, Any]) -> None:
         rows = {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
         for key, item in sorted(rows.items()):
             console.print(f"  {key:32} {item}", markup=False, highlight=False, soft_wrap=True)
-
-
-def show_servers(console: Console, servers: list[dict[str, Any]]) -> None:
-    """Print one line a server."""
-    table = Table(box=None, header_style="bold")
-    for column in ("deployment", "phase", "pid", "for", "weights", "endpoint", "message"):
-        table.add_column(column)
-    for server in servers:
-        seconds = server["phaseSeconds"]
-        table.add_row(
-            server["name"],
-            server["phase"],
-            str(server["pid"] or "-"),
-            "-" if seconds is None else f"{seconds:.0f} s",
-            server["weights"] or "-",
-            server["endpoint"],
-            escape(server["message"]),
-        )
-    console.print(table)

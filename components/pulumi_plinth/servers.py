@@ -32,6 +32,7 @@ def _status(workspace: Workspace, name: str, endpoint: str, management: str) -> 
     run_dir = RunDir(naming.run_dir(workspace.root, workspace.stack, name))
     pid = local.holder(run_dir)
     row: dict[str, Any] = {"name": name, "endpoint": endpoint, "management": management, "phase": "stopped", "pid": pid}
+    row["target"] = "kubernetes" if not (management or pid) else "local"
     row |= {"enginePid": None, "percent": 0, "phaseSeconds": None, "weights": None, "restarts": 0, "message": ""}
     status = local.fetch_status(management) if pid else None
     if status is not None and status.agent_pid == pid:
@@ -43,7 +44,8 @@ def _status(workspace: Workspace, name: str, endpoint: str, management: str) -> 
     elif end := local.termination(run_dir):
         row |= {"phase": "failed", "message": f"{end.message}; {end.advice}"}
     elif not management:
-        row |= {"phase": "in the cluster", "message": f"ask it: kubectl get pods -A -l {naming.INSTANCE_LABEL}={name}"}
+        asked = f"kubectl get pods -A -l {naming.INSTANCE_LABEL}={name}"
+        row |= {"phase": "in the cluster", "message": f"is not in the stack file any more; ask it: {asked}"}
     else:
         row["message"] = "not running; `plinth up` starts it"
     return row

@@ -76,8 +76,8 @@ def test_a_server_that_was_never_started_is_stopped(tmp_path):
     assert "plinth up" in row["message"]
 
 
-def test_pods_are_the_cluster_s_to_tell(tmp_path):
+def test_pods_that_no_stack_file_names_are_the_cluster_s_to_tell(tmp_path):
     """A deployment without a management port of its own is not called stopped; the row says how to ask."""
     (row,) = statuses(Workspace(tmp_path, "dev"), {"endpoints": {"chat": "http://chat.plinth.svc:8000/v1"}})
-    assert (row["phase"], row["pid"]) == ("in the cluster", None)
+    assert (row["phase"], row["pid"], row["target"]) == ("in the cluster", None, "kubernetes")
     assert "kubectl get pods -A -l app.kubernetes.io/instance=chat" in row["message"]

@@ -30,7 +30,7 @@ def declare(cluster: KubernetesSpec | None, models: Mapping[str, ModelSpec]) -> 
     if cluster is None or cluster.node_agent is None:
         return NOTHING
     whole = {name: model for name, model in models.items() if not _doubt(model)}
-    keys = [(_key(name, model, cluster), model) for name, model in whole.items()]
+    keys = [(model_key(name, model, cluster), model) for name, model in whole.items()]
     definitions = crd_objects() if cluster.crds == "manage" else ()
     agents = node_agent_objects(cluster.node_agent, secrets_of(keys, cluster.node_agent))
     made = [model_object(name, model, namespace=cluster.namespace) for name, model in whole.items()]
@@ -53,7 +53,8 @@ def _doubt(model: ModelSpec) -> str:
     return "has an address that is known only when its store is made" if "<" in uri else ""
 
 
-def _key(name: str, model: ModelSpec, cluster: KubernetesSpec) -> ModelKey:
+def model_key(name: str, model: ModelSpec, cluster: KubernetesSpec) -> ModelKey:
+    """Name the declaration of a model."""
     if model.scope == "namespaced" or (model.scope is None and model.namespace):
         return ModelKey(ModelKind.BASE_MODEL, model.namespace or cluster.namespace, name)
     return ModelKey(ModelKind.CLUSTER_BASE_MODEL, "", name)

@@ -1,0 +1,101 @@
+"""GPU nodes as they are now: what they offer, what is asked of them, and what keeps the stack's pods out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pulumi_plinth.check.place_pod import Taint
+from pulumi_plinth.status.objects import Object, condition, gpus_asked, gpus_in, metadata, words
+from pulumi_plinth.status.workloads import Workload
+
+SOFT = "PreferNoSchedule"
+OVER = frozenset({"Succeeded", "Failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node. `allocatable` and `requested` are GPUs; the latter is None where the pods of all may not be read.
+
+    `keeps_out` has each taint that pods of the stack which ask for GPUs do not bear, with their deployments.
+    """
+
+    name: str
+    ready: bool
+    allocatable: int
+    requested: int | None
+    message: str
+    keeps_out: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Render for `plinth status --json`."""
+        taints = [{"taint": taint, "keepsOut": list(names)} for taint, names in self.keeps_out]
+        gpus = {"allocatable": self.allocatable, "requested": self.requested}
+        return {"name": self.name, "ready": self.ready, "gpus": gpus, "message": self.message, "taints": taints}
+
+
+def silent_nodes(nodes: Iterable[Object]) -> frozenset[str]:
+    """Return the nodes whose kubelets stopped reporting."""
+    return frozenset(str(metadata(node).get("name")) for node in nodes if _ready(node).get("status") == "Unknown")
+
+
+def has_gpus(node: Object) -> bool:
+    """Tell whether a node has any, in use or not."""
+    return gpus_in((node.get("status") or {}).get("capacity")) > 0
+
+
+def gpu_nodes(nodes: Iterable[Object], workloads: Mapping[str, Workload]) -> tuple[Object, ...]:
+    """Pick the nodes that have GPUs, and those that the stack's deployments select for theirs."""
+    wanting = [item for item in workloads.values() if item.gpus]
+
+    def counts(node: Object) -> bool:
+        labels = metadata(node).get("labels") or {}
+        return has_gpus(node) or any(item.selects(labels) for item in wanting)
+
+    return tuple(node for node in nodes if counts(node))
+
+
+def node_status(node: Object, pods: Iterable[Object] | None, workloads: Mapping[str, Workload]) -> NodeStatus:
+    """Describe one node, given the pods of the whole cluster if they may be read."""
+    name, status = str(metadata(node).get("name")), node.get("status") or {}
+    ready, offered = _ready(node), gpus_in(status.get("allocatable"))
+    return NodeStatus(
+        name=name,
+        ready=ready.get("status") == "True",
+        allocatable=offered,
+        requested=None if pods is None else sum(_asked(pod) for pod in pods if _is_on(pod, name)),
+        message=_trouble(node, ready, offered),
+        keeps_out=tuple(_keeps_out(node, workloads)),
+    )
+
+
+def _keeps_out(node: Object, workloads: Mapping[str, Workload]) -> list[tuple[str, tuple[str, ...]]]:
+    spec = node.get("spec") or {}
+    found = []
+    for row in spec.get("taints") or ():
+        taint = Taint(row.get("key") or "", row.get("value") or "", row.get("effect") or "")
+        names = tuple(name for name, item in sorted(workloads.items()) if item.gpus and not item.bears(taint))
+        if names and taint.effect != SOFT:
+            found.append((words(str(taint)), names))
+    return found
+
+
+def _trouble(node: Object, ready: Object, offered: int) -> str:
+    if ready.get("status") != "True":
+        return words("not ready", ready.get("message") or ready.get("reason") or "it never reported")
+    if (node.get("spec") or {}).get("unschedulable"):
+        return "cordoned: no new pods"
+    return "" if offered else "offers no GPUs: its device plugin does not run, or sees none"
+
+
+def _ready(node: Object) -> Object:
+    return condition(node, "Ready")
+
+
+def _is_on(pod: Object, node: str) -> bool:
+    return (pod.get("spec") or {}).get("nodeName") == node and (pod.get("status") or {}).get("phase") not in OVER
+
+
+def _asked(pod: Object) -> int:
+    return gpus_asked(pod.get("spec") or {})
