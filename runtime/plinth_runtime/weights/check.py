@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from plinth_runtime.contract.manifest import MANIFEST_NAME, ManifestFile
 from plinth_runtime.errors import CorruptWeightsError
-from plinth_runtime.weights.inspect import list_files, reader_of
+from plinth_runtime.weights.folder import list_files, reader_of
 from plinth_runtime.weights.reader import BUFFER_BYTES, extend_crc
 from plinth_runtime.weights.structure import structure_faults
 from plinth_runtime.weights.verify import corrupt, parse_manifest, presence_faults

@@ -31,7 +31,8 @@ from plinth_runtime.errors import CorruptWeightsError, NoSpaceError
 from plinth_runtime.weights.check import verify_folder
 from plinth_runtime.weights.digests import sha256_of
 from plinth_runtime.weights.disk import free_bytes, make_folder, sync_folder
-from plinth_runtime.weights.inspect import hash_files, inspect_folder, list_files, reader_of
+from plinth_runtime.weights.folder import list_files, reader_of
+from plinth_runtime.weights.inspect import hash_files, inspect_folder
 from plinth_runtime.weights.publish import PublishOptions, publish
 from plinth_runtime.weights.sources.local import LocalFolder
 from plinth_runtime.weights.verify import parse_manifest

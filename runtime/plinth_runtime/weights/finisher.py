@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from plinth_runtime.errors import CorruptWeightsError
 from plinth_runtime.weights.digests import Found, has_better, is_vouched, md5_agrees, sha256_of, whole_faults
@@ -20,6 +19,9 @@ from plinth_runtime.weights.disk import stamp_of, sync_files
 from plinth_runtime.weights.journal import FileRecord, Journal, PartRecord
 from plinth_runtime.weights.parts import Part
 from plinth_runtime.weights.work import FileWork
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 BATCH_BYTES = 64 << 20
 """What a killed fetch may have to fetch again, besides the parts under way. Half of it arrives while half is synced."""
@@ -71,6 +73,9 @@ class Finisher:
     def __init__(
         self, journal: Journal, place: Place, again: Callable[[FileWork], None], failed: Callable[[Exception], None]
     ) -> None:
+        # With its logging it takes longer to import than a model that is here takes to check.
+        from concurrent.futures import ThreadPoolExecutor
+
         self._journal = journal
         self._place = place
         self._again = again

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from plinth_runtime.contract.card import CardError, ModelCard, Reader, read_card
+from plinth_runtime.contract.card import CardError, ModelCard, read_card
 from plinth_runtime.contract.manifest import MANIFEST_NAME, ManifestFile, WeightManifest
 from plinth_runtime.errors import CorruptWeightsError
-from plinth_runtime.weights.names import is_bookkeeping
+from plinth_runtime.weights.folder import list_files, reader_of
 from plinth_runtime.weights.verify import corrupt, digest_faults, parse_manifest, presence_faults
 
 CHUNK_BYTES = 1 << 20
@@ -34,27 +34,6 @@ class FolderFacts:
 
 def ignore_progress(_done: int, _total: int) -> None:
     """Watch nothing."""
-
-
-def list_files(folder: Path) -> dict[str, int]:
-    """Files of a folder, relative path to bytes; bookkeeping left out. Raises CorruptWeightsError without a folder."""
-    if not folder.is_dir():
-        raise CorruptWeightsError(f"there is no model folder at {folder}")
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: path.stat().st_size for name, path in found.items() if not is_bookkeeping(name)}
-
-
-def reader_of(folder: Path) -> Reader:
-    """Give the reading function that `read_card` wants; it opens a file per call and holds nothing."""
-
-    def read(path: str, offset: int, length: int) -> bytes:
-        descriptor = os.open(folder / path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.pread(descriptor, length, offset)
-        finally:
-            os.close(descriptor)
-
-    return read
 
 
 def inspect_folder(folder: Path) -> ModelCard:

@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from plinth_runtime.contract.transfer import TransferStatus, transfer_gauges
 from plinth_runtime.weights.disk import writing
 from plinth_runtime.weights.work import Counters
+
+if TYPE_CHECKING:
+    from plinth_runtime.contract.transfer import TransferStatus
 
 BAR_WIDTH = 24
 BAR_SECONDS = 0.2
@@ -123,6 +125,8 @@ class Textfile:
         # A library of some megabytes that most fetches do not need.
         from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
+        from plinth_runtime.contract.transfer import transfer_gauges
+
         status = transfer_status(self._last, self._rate.update(self._clock(), self._last.bytes_done))
         registry = CollectorRegistry()
         Gauge("plinth_transfer_running", "1 while bytes may move.", registry=registry).set(running)
@@ -134,6 +138,8 @@ class Textfile:
 
 def transfer_status(counters: Counters, rate: float) -> TransferStatus:
     """Give the state as machines read it."""
+    from plinth_runtime.contract.transfer import TransferStatus
+
     return TransferStatus(**asdict(counters), bytes_per_second=round(rate), eta_seconds=eta_seconds(counters, rate))
 
 

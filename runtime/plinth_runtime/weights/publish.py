@@ -14,7 +14,7 @@ from pathlib import Path
 
 from plinth_runtime.contract.manifest import MANIFEST_NAME, ManifestConversion, WeightManifest
 from plinth_runtime.errors import CorruptWeightsError, SourceRefusedError
-from plinth_runtime.weights.inspect import list_files, reader_of
+from plinth_runtime.weights.folder import list_files, reader_of
 from plinth_runtime.weights.names import name_faults
 from plinth_runtime.weights.parts import PART_BYTES
 from plinth_runtime.weights.reader import extend_crc

@@ -20,8 +20,8 @@ BUFFER_BYTES = 1 << 20
 BUFFERED_WRITE_BYTES = 256 << 10
 """Larger buffered writes leave the processor's cache before the kernel has copied them."""
 
-HASH_BYTES = 256 << 10
-"""The hash wants bytes of its own; a copy of this size stays in the cache."""
+HASH_BYTES = 64 << 10
+"""The hash wants bytes of its own. A copy of this size costs as little as a larger one, for each stream."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from plinth_runtime.contract.manifest import MANIFEST_NAME, WeightManifest, size_faults
 from plinth_runtime.errors import CorruptWeightsError
-from plinth_runtime.weights.inspect import list_files
+from plinth_runtime.weights.folder import list_files
 from plinth_runtime.weights.shelf import READY, STATE, Ready
 from plinth_runtime.weights.verify import parse_manifest
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from html import unescape
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from pydantic import ValidationError
@@ -113,6 +111,8 @@ class WebFolder:
 
     def _look_all(self, names: Iterable[str]) -> list[RemoteObject]:
         """Ask for size and version of each, several at a time; those that are not there are left out."""
+        from concurrent.futures import ThreadPoolExecutor
+
         chosen = list(names)
         shares = [chosen[lane::LIST_STREAMS] for lane in range(LIST_STREAMS)]
         wires = [Wire(self._settings) for _ in shares]
@@ -179,6 +179,8 @@ def _links(page: bytes, url: str) -> list[str]:
     text = page.decode("utf-8", "replace")
     if LIST_TITLE.search(text) is None:
         return []
+    from html import unescape
+
     base = urlsplit(url.rstrip("/") + "/").path
     names = []
     for link in LINK.findall(text):

@@ -4,7 +4,6 @@ translated here.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,8 +60,6 @@ class S3Account:
             self._client.close()
 
     def _make(self) -> Any:
-        # An old way to speak TLS, tried before Python's own: without it a fetch needs 9 MB less.
-        sys.modules.setdefault("urllib3.contrib.pyopenssl", None)  # type: ignore[arg-type]
         session = library("botocore.session", "s3").get_session()
         config = library("botocore.config", "s3").Config(
             # Without this, presigned addresses at other endpoints are signed as in 2010.
