@@ -84,12 +84,12 @@ format: $(INSTALLED) ## Let the tools mend what they can
 test: check engine model ## check, whole programs, a real Kubernetes, then a real engine on a real model
 	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes) and not exhaustive and not cluster and not engine"
 	$(IN_CLUSTER) tools || test -z "$${CI:-}"
-	$(BIN)/pytest -q -m "cluster and not exhaustive and not engine"
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "cluster and not exhaustive and not engine"
 	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
 test-all: check engine model embedding-model ## Everything that needs no GPU
 	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes or exhaustive) and not engine and not gpu and not cluster"
 	$(IN_CLUSTER) tools || test -z "$${CI:-}"
-	$(BIN)/pytest -q -m "cluster and not engine"
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "cluster and not engine"
 	$(BIN)/pytest -q -m "engine and not gpu"
 bench: $(INSTALLED) ## Speed of planning (1,000 models x 60 shapes, 100 deployments) and of rendering (200 deployments)
 	$(BIN)/python tests/bench/fit.py

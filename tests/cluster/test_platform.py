@@ -85,7 +85,8 @@ def test_declared_models_and_the_agents_that_bring_them(box, cluster, kubectl):
         "kubernetes": {
             "kubeconfig": str(cluster.kubeconfig),
             "namespace": NAMESPACE,
-            "nodeAgent": {"image": IMAGE, "namespace": "agents"},
+            # No node has it, whatever other tests left: the image cannot be had, and the run waits for every pod.
+            "nodeAgent": {"image": IMAGE, "namespace": "agents", "nodeSelector": {"plinth.test/agents": "nowhere"}},
         },
         "models": {
             "small": {"storage": {"uri": "hf://Qwen/Qwen3-0.6B", "key": "hub"}},
