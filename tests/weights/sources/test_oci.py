@@ -9,6 +9,7 @@ import pytest
 from fakes.certificates import key_pem, private_key
 from fakes.oci_object_storage import FakeObjectStorage, Stored
 from fakes.store_server import read_all
+from weights.making import ceiling, fetch_for_memory, noise, safetensors
 
 from plinth_runtime.errors import SourceRefusedError
 from plinth_runtime.weights.sources import ChangedError, NotFoundError, RefusedError, TransientError
@@ -103,6 +104,14 @@ def test_checksums_of_objects(storage, stored, sums):
     found = rows_of(open_source(ADDRESS))["x"].checksums
     assert found.crc32c == (google_crc32c.value(stored.content) if "crc" in sums else None)
     assert (found.md5 is not None, found.multipart_md5 is not None) == ("md5" in sums, "multipart" in sums)
+
+
+def test_behaviour_19_memory_with_the_library_of_the_store(storage, tmp_path):
+    """A fetch that OCI's library signs stays below the same 64 MB and 1 MiB per stream."""
+    storage.objects = {"llama/model.safetensors": Stored(safetensors({"a": 96 << 20}, noise(96 << 20)))}
+    row, peak, _ = fetch_for_memory(ADDRESS, tmp_path / "out")
+    assert row["state"] == "verified"
+    assert peak <= ceiling(row)
 
 
 def test_a_manifest_spares_questions(storage):

@@ -8,6 +8,7 @@ import pytest
 from botocore.loaders import create_loader
 from fakes.s3 import FakeS3
 from fakes.store_server import read_all
+from weights.making import ceiling, fetch_for_memory, noise, safetensors
 
 from plinth_runtime.errors import SourceRefusedError
 from plinth_runtime.weights.sources import ChangedError, NotFoundError, RefusedError, RemoteObject, TransientError
@@ -259,6 +260,15 @@ def test_addresses_are_presigned_for_the_right_place(monkeypatch, environment, r
     url = source._permit(RemoteObject("k", 1, "k")).url
     assert url.startswith(f"{host}?X-Amz-Algorithm=AWS4-HMAC-SHA256")
     assert f"%2F{account.region}%2Fs3%2Faws4_request" in url
+
+
+def test_behaviour_19_memory_with_the_library_of_the_store(store, tmp_path):
+    """A fetch that botocore signs stays below the same 64 MB and 1 MiB per stream."""
+    content = safetensors({"a": 96 << 20}, noise(96 << 20))
+    client_of(store).put_object(Bucket="models", Key="large/model.safetensors", Body=content)
+    row, peak, _ = fetch_for_memory("s3://models/large", tmp_path / "out")
+    assert row["state"] == "verified"
+    assert peak <= ceiling(row)
 
 
 @pytest.mark.parametrize("whole_crc", [False, True])
