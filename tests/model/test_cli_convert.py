@@ -9,7 +9,7 @@ from pulumi_plinth.cli import main
 from pulumi_plinth.model.convert import DIALECTS
 from pulumi_plinth.stack import StackSpec
 
-GOOD = "model: {model_name: org/m, model_max_length: 64}\ndata: {}\nengine: VLLM\n"
+GOOD = "model: {model_name: org/m, model_max_length: 64}\ndata: {}\nengine: SGLANG\n"
 
 
 @pytest.fixture

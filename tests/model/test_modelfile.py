@@ -24,6 +24,8 @@ from pulumi_plinth.model.modelfile import PARAMETERS, read_parameter
         ("PARAMETER stop <|im_end|>", [("PARAMETER", "stop", "<|im_end|>")]),
         ("MESSAGE assistant hello there", [("MESSAGE", "assistant", "hello there")]),
         ("\ufeffFROM a\r\nSYSTEM b\r\n", [("FROM", "", "a"), ("SYSTEM", "", "b")]),
+        ("FROM a\rSYSTEM b\r", [("FROM", "", "a"), ("SYSTEM", "", "b")]),
+        ('SYSTEM """\na "\n b """', [("SYSTEM", "", '\na "\n b ')]),
     ],
 )
 def test_instructions_are_read_by_ollamas_grammar(text, expected):
@@ -46,6 +48,13 @@ def test_instructions_are_read_by_ollamas_grammar(text, expected):
         ('FROM x\nSYSTEM """open\nmore', 2, "(line 2): has a quote that is never closed"),
         ("FROM x\nREQUIRES soon", 2, "(line 2): is not a version"),
         ("FROM", 1, "(line 1): has no value"),
+        ("FROM x\nSYSTEM\n", 2, "(line 2): has no value"),
+        ("FROM x\nMESSAGE user\nSYSTEM y", 2, "(line 2): has no value"),
+        ("FROM x\nPARAMETER temperature=0.7", 2, "(line 2): is no name of a parameter"),
+        ("FROM x # base", 1, "(line 1): has a # behind the name"),
+        ("FROM $BASE", 1, "(line 1): is a placeholder"),
+        ("FROM {__FILE_LOCATION__}", 1, "(line 1): is a placeholder"),
+        ("FROM x\nADAPTER <adapter>", 2, "(line 2): is a placeholder"),
     ],
 )
 def test_faults_name_their_line(text, line, message):
@@ -58,6 +67,53 @@ def test_all_faults_of_a_modelfile_come_at_once():
     """One run shows them all."""
     errors = convert([("Modelfile", "PARAMETER foo 1\nMESSAGE User x\nWHAT\nPARAMETER seed x\n")]).errors
     assert [error.line for error in errors] == [1, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("PARAMETER max_tokens 20", "write num_predict"),
+        ("PARAMETER n_gpu_layers 20", "write num_gpu"),
+        ("PARAMETER tempperature 1", "did you mean 'temperature'?"),
+        ('SYSTEM "hi" # greeting', "what stands behind a closing quote belongs to the text"),
+        ("Always answer in French.", 'text of several lines needs """ around it'),
+    ],
+)
+def test_usual_mistakes_are_answered_with_what_to_write(line, hint):
+    """Parameters of other programs, comments behind quotes, prompts without quotes."""
+    assert hint in convert([("Modelfile", f"FROM x\n{line}\n")]).errors[0].hint
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("PARAMETER stop '</s>'", "is taken with its single quotes"),
+        ("SYSTEM '''You are'''", "is taken with its single quotes"),
+        ('PARAMETER stop ["a", "b"]', "is taken with its brackets"),
+    ],
+)
+def test_quotes_of_other_languages_are_pointed_out(line, message):
+    """Ollama keeps them in the text, which hardly anybody means."""
+    result = convert([("Modelfile", f"FROM x\n{line}\n")])
+    assert result.errors == ()
+    assert message in result.warnings[0].message
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "lost"),
+    [
+        ("FROM ./model.gguf\nFROM ./projector.gguf", "./model.gguf", "./projector.gguf"),
+        ("FROM a\nFROM b", "b", "a"),
+        ("FROM a\nFROM ./b.gguf", "./b.gguf", "a"),
+    ],
+)
+def test_a_second_base_is_never_lost_in_silence(text, base, lost):
+    """Files are put together by Ollama, and the first is the language model; of names the last wins."""
+    result = convert([("Modelfile", text)])
+    assert result.models[0].spec.modelfile.base == base
+    assert [finding.message for finding in result.warnings] == [
+        f"(line 2): is one of several; {lost} is not carried over"
+    ]
 
 
 def test_of_instructions_that_count_once_the_last_one_wins():

@@ -17,7 +17,7 @@ from pulumi_plinth.model.dialects.modelfile import MODELFILE, TEXT_KEY
 from pulumi_plinth.model.dialects.modelfile_text import looks_like
 from pulumi_plinth.model.dialects.nstream import NSTREAM
 from pulumi_plinth.model.dialects.ome import OME
-from pulumi_plinth.model.dialects.oumi import OUMI
+from pulumi_plinth.model.dialects.oumi import OUMI, job_hint
 from pulumi_plinth.model.dialects.plinth import CONFIG_KEY, PLINTH, expand
 from pulumi_plinth.model.dialects.source import Document, load
 from pulumi_plinth.model.dialects.table import Dialect, Model, Unwritable, differences, dump, read_document
@@ -42,6 +42,19 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "llm.nstream.ai": ("MegaModel", "BaseModel", "EmbeddingModel"),
     }
 )
+
+
+_REMEDIES: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("ome.io", "FineTunedWeight"): "write it under `adapters:` of its base model, with its storageUri as `uri:`",
+        ("ome.io", "InferenceService"): "`plinth check` reads it",
+        ("ome.io", "ServingRuntime"): "`plinth runtimes` reads it",
+        ("ome.io", "ClusterServingRuntime"): "`plinth runtimes` reads it",
+        ("kaito.sh", "RAGEngine"): "write its embedding model as `kind: embed` with `storage: {uri: hf://…}`",
+        ("kaito.sh", "MultiRoleInference"): "write an InferenceSet for its model; one server plays both roles here",
+    }
+)
+"""Kinds beside models -> what can be done with them here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +160,13 @@ def _foreign(document: Document) -> tuple[Finding, bool]:
         return Finding(document.file, path, None, message, hint, document.line), False
     if isinstance(kind, str) and "apiVersion" in value:
         group = str(value["apiVersion"]).partition("/")[0]
-        near = nearest(kind, _FAMILIES.get(group, ()))
-        message = f"is a {kind[:80]}, not a model; it is passed over"
-        return Finding(document.file, path, None, message, near or "keep it where it is", document.line), True
-    return Finding(document.file, path, None, "is no document known here", f"give {_WANTED}", document.line), False
+        remedy = _REMEDIES.get((group, kind)) or nearest(kind, _FAMILIES.get(group, ())) or "keep it where it is"
+        article = "an" if kind[0] in "AEIO" else "a"
+        message = f"is {article} {kind[:80]}, not a model; it is passed over"
+        return Finding(document.file, path, None, message, remedy, document.line), True
+    job = job_hint(value)
+    message = "is a job of `oumi launch`, not a recipe" if job else "is no document known here"
+    return Finding(document.file, path, None, message, job or f"give {_WANTED}", document.line), False
 
 
 def _flattened(value: Any) -> bool:
@@ -237,7 +253,8 @@ def _losses(model: Model, document: Any, dialect: Dialect) -> list[tuple[Finding
     before, after = _comparable(model), _comparable(back)
     if model.derived:
         del before["name"]
-    message, hint = f"cannot be said in a {dialect.name} document", "it is left out; keep the original"
+    article = "an" if dialect.name[0] in "aeiou" else "a"
+    message, hint = f"cannot be said in {article} {dialect.name} document", "it is left out; keep the original"
     lost = [paths.show((*paths.split(place), *keys)) for keys in differences(before, after)]
     return [(Finding(model.file, path, None, message, hint, model.line), False) for path in lost]
 

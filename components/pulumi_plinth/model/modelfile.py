@@ -40,6 +40,16 @@ RETIRED = frozenset(
 )  # fmt: skip
 """Parameters that Ollama reads and ignores, with a warning."""
 
+_ELSEWHERE = MappingProxyType(
+    {
+        "max_tokens": "num_predict", "max_new_tokens": "num_predict", "n_predict": "num_predict", "n_ctx": "num_ctx",
+        "context_length": "num_ctx", "max_length": "num_ctx", "ctx_size": "num_ctx", "n_gpu_layers": "num_gpu",
+        "gpu_layers": "num_gpu", "num_gpu_layers": "num_gpu", "n_threads": "num_thread", "threads": "num_thread",
+        "repetition_penalty": "repeat_penalty", "n_batch": "num_batch", "temp": "temperature",
+    }
+)  # fmt: skip
+"""What other programs call a parameter -> what Ollama calls it."""
+
 _INT_LIMIT = 1 << 63
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", list: "text"}
 
@@ -48,7 +58,8 @@ def read_parameter(name: str, value: Any) -> Any:
     """Read one parameter's value by the table. Raises ValueError as `problem; remedy`."""
     kind = PARAMETERS.get(name)
     if kind is None:
-        raise ValueError(f"is an unknown parameter '{name[:40]}'; {nearest(name, PARAMETERS) or 'remove it'}")
+        known = f"write {_ELSEWHERE[name]}" if name in _ELSEWHERE else nearest(name, PARAMETERS)
+        raise ValueError(f"is an unknown parameter '{name[:40]}'; {known or 'remove it'}")
     if kind is list:
         return [str(item) for item in (value if isinstance(value, (list, tuple)) else [value])]
     text = str(value).strip()

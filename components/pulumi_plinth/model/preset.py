@@ -25,6 +25,12 @@ class PresetSpec(Spec):
     config: Text | None = Field(
         default=None, description="Name of the ConfigMap with engine settings. Default: none, planned values."
     )
+    weights_claim: Text | None = Field(
+        default=None, description="Claim (PVC) that keeps the weights. Default: none, a disk of the node."
+    )
+    weights_path: Text | None = Field(
+        default=None, description="Folder of the weights inside `weightsClaim`. Default: its root."
+    )
 
     @model_validator(mode="after")
     def _private_has_an_image(self) -> Self:

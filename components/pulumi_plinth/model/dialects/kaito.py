@@ -13,6 +13,7 @@ from pulumi_plinth.model.dialects.table import Dialect, Reading, Row, Unwritable
 from pulumi_plinth.quantities import to_label
 
 GROUP = "kaito.sh"
+_OLD_GROUP = "kdm.io"
 _LLAMA2 = re.compile(r"llama-?2-(7b|13b|70b)(-chat)?")
 
 PRESETS = MappingProxyType(
@@ -57,27 +58,42 @@ def preset_name(value: Any) -> str:
     return f"llama2-{match[1]}{match[2] or ''}" if match else name
 
 
+_SOURCE = MappingProxyType(
+    {
+        "name": ("name", values.same),
+        "image": ("image", values.text),
+        "volumeSource": ("volume", values.tree),
+        "volume": ("volume", values.tree),
+        "imagePullSecrets": ("imagePullSecrets", values.secrets),
+    }
+)
+"""An adapter's source: their key -> (ours, reader). KAITO's first releases wrote `volume`."""
+
+
 def _adapters(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list):
         values.refuse("is not a list; write one `- source:` an adapter")
-    return [_adapter(values.tree(item)) for item in value]
+    return [values.inside(index, _adapter, item) for index, item in enumerate(value)]
 
 
-def _adapter(item: dict[str, Any]) -> dict[str, Any]:
-    source = values.tree(item.get("source") or {})
-    unknown = (set(item) - {"source", "strength"}) | (set(source) - {"name", "image", "volume", "imagePullSecrets"})
+def _adapter(value: Any) -> dict[str, Any]:
+    item = values.tree(value)
+    unknown = sorted(set(item) - {"source", "strength"})
     if unknown:
-        values.refuse(
-            f"has an adapter with {', '.join(sorted(unknown))}; write source (name, image or volume), strength"
-        )
-    found = {
-        "name": source.get("name"),
-        "image": source.get("image") and values.text(source["image"]),
-        "volume": source.get("volume"),
-        "imagePullSecrets": values.secrets(source.get("imagePullSecrets") or []),
-        "strength": None if item.get("strength") is None else values.number(item["strength"]),
-    }
-    return {key: value for key, value in found.items() if value not in (None, [])}
+        values.refuse(f"is an adapter with {', '.join(unknown)}; write source and strength")
+    found = values.inside("source", _adapter_source, item.get("source") or {})
+    if item.get("strength") is not None:
+        found["strength"] = values.inside("strength", values.number, item["strength"])
+    return dict(found)
+
+
+def _adapter_source(value: Any) -> dict[str, Any]:
+    source = values.tree(value)
+    unknown = sorted(set(source) - set(_SOURCE))
+    if unknown:
+        values.refuse(f"is an adapter's source with {', '.join(unknown)}; write name, and image or volumeSource")
+    given = {key: item for key, item in source.items() if item not in (None, "", [])}
+    return {_SOURCE[key][0]: values.inside(key, _SOURCE[key][1], item) for key, item in given.items()}
 
 
 def _write_adapters(adapters: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -85,7 +101,8 @@ def _write_adapters(adapters: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for adapter in adapters:
         if "uri" in adapter:
             continue  # KAITO takes images and volumes; the comparison with what is read back reports it.
-        source = {key: adapter[key] for key in ("name", "image", "volume", "imagePullSecrets") if key in adapter}
+        given = {ours: theirs for theirs, (ours, _) in reversed(list(_SOURCE.items()))}
+        source = {theirs: adapter[ours] for ours, theirs in given.items() if ours in adapter}
         strength = {"strength": str(adapter["strength"])} if "strength" in adapter else {}
         documents.append({"source": source} | strength)
     return documents
@@ -107,6 +124,8 @@ def rows(root: str) -> tuple[Row, ...]:
         Row(f"{options}.image", "preset.image"),
         Row(f"{options}.imagePullSecrets", "preset.imagePullSecrets", values.secrets),
         Row(f"{options}.modelAccessSecret", "storage.key", values.secret, also=(f"{preset}.modelAccessSecret",)),
+        Row(f"{options}.modelWeightsPVC", "preset.weightsClaim"),
+        Row(f"{options}.modelWeightsSubPath", "preset.weightsPath"),
         Row(f"{root}inference.config", "preset.config"),
         Row(f"{root}inference.template", "podTemplate", values.tree),
         Row(f"{root}inference.adapters", "adapters", _adapters, _write_adapters),
@@ -116,10 +135,10 @@ def rows(root: str) -> tuple[Row, ...]:
         Row(f"{tuning}.input.urls", "tuning.input.urls", values.texts),
         Row(f"{tuning}.input.image", "tuning.input.image"),
         Row(f"{tuning}.input.imagePullSecrets", "tuning.input.imagePullSecrets", values.secrets),
-        Row(f"{tuning}.input.volume", "tuning.input.volume", values.tree),
+        Row(f"{tuning}.input.volumeSource", "tuning.input.volume", values.tree, also=(f"{tuning}.input.volume",)),
         Row(f"{tuning}.output.image", "tuning.output.image"),
         Row(f"{tuning}.output.imagePushSecret", "tuning.output.imagePushSecret", values.secret),
-        Row(f"{tuning}.output.volume", "tuning.output.volume", values.tree),
+        Row(f"{tuning}.output.volumeSource", "tuning.output.volume", values.tree, also=(f"{tuning}.output.volume",)),
     )
 
 
@@ -131,7 +150,7 @@ _SET = (
 
 def detect(document: Any) -> bool:
     """Recognise both kinds, and an `inference:` section with a preset on its own."""
-    if is_kind(document, GROUP, "Workspace", "InferenceSet"):
+    if any(is_kind(document, group, "Workspace", "InferenceSet") for group in (GROUP, _OLD_GROUP)):
         return True
     return isinstance(document, dict) and "kind" not in document and _preset(document) is not paths.MISSING
 
@@ -147,6 +166,8 @@ def read(reading: Reading) -> None:
         _read_fragment(reading)
         return
     read_metadata(reading)
+    if is_kind(reading.value, _OLD_GROUP, kind):
+        reading.warn("apiVersion", f"is KAITO's old group {_OLD_GROUP}", f"write {GROUP}/v1beta1")
     root = "spec.template." if kind == "InferenceSet" else ""
     if kind == "Workspace" and not {"resource", "inference", "tuning"} & set(reading.value):
         root = "spec."

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from plinth_runtime.contract.uri import StorageUri
-from pulumi_plinth.model.dialects import paths
+from pulumi_plinth.model.dialects import paths, values
 from pulumi_plinth.model.dialects.addresses import adapter_name, from_address, to_address
 from pulumi_plinth.model.dialects.modelfile_text import Instruction, TextFault, parse, quote
 from pulumi_plinth.model.dialects.table import Dialect, Reading, Unwritable
@@ -18,6 +19,9 @@ _ONCE = {
     "REQUIRES": "requires",
 }  # fmt: skip
 """Instructions of which the last one wins -> field."""
+
+_BRACES = re.compile(r"\{+[^{}]*\}+")
+_MORE = re.compile(r"\s#")
 
 TEXT_KEY = "modelfile"
 """A Modelfile travels as a document with its text under this key."""
@@ -43,11 +47,12 @@ def read(reading: Reading) -> None:
 
 def _take(reading: Reading, item: Instruction) -> None:
     part = reading.data["modelfile"]
+    _warn_of_quotes(reading, item)
     if item.command == "FROM":
-        _take_from(reading, item.value)
+        reading.name = reading.name or "model"  # A FROM line is there, whatever is wrong with it.
+        _checked(reading, item, lambda: _take_from(reading, _address(item.value), item.line))
     elif item.command == "ADAPTER":
-        # The last one wins, as in Ollama.
-        reading.data["adapters"] = [{"name": adapter_name(item.value), "uri": _local(item.value)}]
+        _checked(reading, item, lambda: _take_adapter(reading, _address(item.value)))
     elif item.command == "PARAMETER":
         _take_parameter(reading, item)
     elif item.command == "MESSAGE":
@@ -60,11 +65,42 @@ def _take(reading: Reading, item: Instruction) -> None:
         part[_ONCE[item.command]] = item.value
 
 
-def _take_from(reading: Reading, value: str) -> None:
+def _warn_of_quotes(reading: Reading, item: Instruction) -> None:
+    """Say so where quotes or brackets of other languages become part of a value."""
+    single = len(item.value) > 1 and item.value[0] == item.value[-1] == "'"
+    if single or (item.argument == "stop" and item.value.startswith("[")):
+        place = f"{item.command} {item.argument[:40]}".strip()
+        remedy = 'write "…" or """…"""' if single else "write one PARAMETER stop line for each text"
+        problem = f"(line {item.line}): is taken with its {'single quotes' if single else 'brackets'}, as Ollama does"
+        reading.warn_at(item.line, place, (problem, remedy))
+
+
+def _address(value: str) -> str:
+    """Read a name, file or folder. Raises ValueError for what Ollama would take for a very odd name."""
+    if _BRACES.fullmatch(value):
+        values.refuse("is a placeholder; write the real name, file or folder")
+    if _MORE.search(value):
+        values.refuse("has a # behind the name; write the comment in a line of its own")
+    return values.text(value)
+
+
+def _take_adapter(reading: Reading, value: str) -> None:
+    """Take an adapter; the last one wins, as in Ollama."""
+    reading.data["adapters"] = [{"name": adapter_name(value), "uri": _local(value)}]
+
+
+def _take_from(reading: Reading, value: str, line: int) -> None:
+    """Take the base. Of several files Ollama makes one model, the first holds the language model; of names the last."""
+    uri, before = from_address(value), reading.data["modelfile"].get("base")
+    if before is not None:
+        files = uri.startswith("local://") and from_address(before).startswith("local://")
+        lost, remedy = (value, "keep it for Ollama") if files else (before, "keep one FROM line")
+        reading.warn_at(line, "FROM", (f"(line {line}): is one of several; {lost[:200]} is not carried over", remedy))
+        if files:
+            return
     reading.data["modelfile"]["base"] = value
     last = value.rstrip("/").rpartition("/")[2]
     reading.name, reading.derived = to_label(last.removesuffix(".gguf")), True
-    uri = from_address(value)
     if value.startswith(("hf.co/", "huggingface.co/", "https://")) or uri.startswith("local://"):
         reading.data["storage"] = {"uri": uri}
     else:

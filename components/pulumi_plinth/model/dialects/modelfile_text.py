@@ -17,6 +17,7 @@ ROLES = ("system", "user", "assistant")
 
 _FIRST = re.compile(rf"(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:{'|'.join(COMMANDS)})[ \t]+\S", re.IGNORECASE)
 _WORD = re.compile(r"\s*(\S+)[ \t]*")
+_NAME = re.compile(r"[A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def looks_like(text: str) -> bool:
 
 def parse(text: str) -> Iterator[Instruction | TextFault]:
     """Read the instructions and faults of a Modelfile, in order."""
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     index = 0
     while index < len(lines):
         number, line = index + 1, lines[index]
@@ -62,7 +63,8 @@ def parse(text: str) -> Iterator[Instruction | TextFault]:
         end = _end(lines, rest, index)
         if end is None:
             # Everything below is inside the quote, so nothing more can be said about it.
-            yield TextFault(number, command, None, "has a quote that is never closed", 'end it with " or """')
+            remedy = 'end it with " or """; what stands behind a closing quote belongs to the text'
+            yield TextFault(number, command, None, "has a quote that is never closed", remedy)
             return
         value = _unquoted("\n".join([rest, *lines[index:end]]).strip())
         index = end
@@ -79,15 +81,30 @@ def _head(line: str, number: int) -> tuple[str, str, str] | TextFault:
     command, rest = word.upper(), line[match.end() if match else 0 :]
     if command not in COMMANDS:
         known = ", ".join(COMMANDS)
-        return TextFault(number, word[:80], None, "is no instruction", f"command must be one of {known}")
-    if command not in {"PARAMETER", "MESSAGE"}:
-        return command, "", rest
+        remedy = f'command must be one of {known}; text of several lines needs """ around it'
+        return TextFault(number, word[:80], None, "is no instruction", remedy)
+    if not _goes_on(line, match):
+        return TextFault(number, command, None, "has no value", f"write it behind {command}")
+    return (command, "", rest) if command not in {"PARAMETER", "MESSAGE"} else _argument(command, rest, number)
+
+
+def _argument(command: str, rest: str, number: int) -> tuple[str, str, str] | TextFault:
+    """Split off the name of a parameter or the role of a message; a space or tab must follow it."""
     match = _WORD.match(rest)
     argument = match[1] if match else ""
-    rest = rest[match.end() if match else 0 :]
     if command == "MESSAGE" and argument not in ROLES:
         return TextFault(number, command, argument[:80], "is no role", f"write {', '.join(ROLES)}, in lower case")
-    return command, argument, rest
+    if not _NAME.fullmatch(argument):
+        remedy = "write name and value with a space between, such as `PARAMETER temperature 0.7`"
+        return TextFault(number, command, argument[:80], "is no name of a parameter", remedy)
+    if argument and not _goes_on(rest, match):
+        return TextFault(number, f"{command} {argument[:40]}", None, "has no value", "write it behind, after a space")
+    return command, argument, rest[match.end() if match else 0 :]
+
+
+def _goes_on(line: str, word: re.Match[str] | None) -> bool:
+    """Tell whether a space or tab follows the word: Ollama ends a word with nothing else."""
+    return word is not None and line[word.end(1) : word.end(1) + 1] in {" ", "\t"}
 
 
 def _end(lines: list[str], rest: str, index: int) -> int | None:

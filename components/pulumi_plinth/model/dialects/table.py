@@ -111,7 +111,8 @@ class Reading:
             converted = read(found)
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             problem, _, remedy = str(error).partition("; ")
-            self.error(place, found, problem, remedy)
+            keys, value = (error.keys, error.value) if isinstance(error, values.InsideError) else ((), found)
+            self.error((*self._keys(place), *keys), value, problem, remedy)
             return
         for found_text in _texts(converted):
             if _UNFILLED.search(found_text):

@@ -20,6 +20,25 @@ _LONGEST_NUMBER = 40
 _NO_NUMBER = "is not a number; write a number such as 0.5"
 
 
+class InsideError(ValueError):
+    """A part of a value does not fit: its keys from the value on, and what stands there. Never retried."""
+
+    def __init__(self, message: str, keys: tuple[str | int, ...], value: Any) -> None:
+        super().__init__(message)
+        self.keys = keys
+        self.value = value
+
+
+def inside(key: str | int, read: Reader, value: Any) -> Any:
+    """Read a part of a value. Raises InsideError with its place."""
+    try:
+        return read(value)
+    except InsideError as error:
+        raise InsideError(str(error), (key, *error.keys), error.value) from None
+    except ValueError as error:
+        raise InsideError(str(error), (key,), value) from None
+
+
 def same(value: Any) -> Any:
     """Pass a value on."""
     return value
@@ -88,7 +107,9 @@ def texts(value: Any) -> list[str]:
         value = anything(value)
     if isinstance(value, dict):
         refuse("is not a list; write one `- item` a line")
-    return [text(item) for item in (value if isinstance(value, list) else [value]) if item is not None]
+    if not isinstance(value, list):
+        return [] if value is None else [text(value)]
+    return [inside(index, text, item) for index, item in enumerate(value) if item is not None]
 
 
 def mapping(value: Any) -> dict[str, str]:
@@ -96,7 +117,7 @@ def mapping(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         refuse("is not a mapping; write `key: value` lines under it")
     return {
-        key: json.dumps(item) if isinstance(item, (dict, list)) else text(item)
+        key: json.dumps(item) if isinstance(item, (dict, list)) else inside(key, text, item)
         for key, item in value.items()
         if item is not None
     }
