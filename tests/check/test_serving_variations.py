@@ -1,4 +1,4 @@
-"""Configurations that nobody wrote yet: the same rules on other numbers, with pairs that differ by a hair."""
+"""Configurations that the rules were not written for: other numbers, pairs just at a border, strangers' threads."""
 
 from pathlib import Path
 
@@ -9,7 +9,8 @@ from pulumi_plinth.check.core import judge
 from pulumi_plinth.check.facts import all_rules, load_known, subject_of_facts
 from pulumi_plinth.check.serving_rules import SERVING_RULES
 
-CASES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+PAGES = ("test_serving_variations.yaml", "test_strangers.yaml")
+CASES = [case for page in PAGES for case in yaml.safe_load(Path(__file__).with_name(page).read_text(encoding="utf-8"))]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,9 @@ from pulumi_plinth.check.serving import Gpu, Serving
 from pulumi_plinth.check.serving_rules import SERVING_RULES
 from pulumi_plinth.check.serving_rules.architectures import architecture_rules
 from pulumi_plinth.check.serving_rules.flags import flag_rules
+from pulumi_plinth.check.serving_rules.history import history_rules
 from pulumi_plinth.check.subject import Subject
+from pulumi_plinth.engines.history import load_history
 from pulumi_plinth.engines.table import load_table
 from pulumi_plinth.fit.shapes import load_shapes
 from pulumi_plinth.model.catalogue import load_catalogue
@@ -96,12 +98,13 @@ def _gpu(read: Gpu, added: Gpu) -> Gpu:
 
 def all_rules(known: Known) -> tuple[Rule, ...]:
     """Return every rule there is, those that need the engine's table included."""
-    return (*SERVING_RULES, *flag_rules(known.table), *architecture_rules(known.table), *PLACE_RULES)
+    asked = (*flag_rules(known.table), *history_rules(known.history, known.table), *architecture_rules(known.table))
+    return (*SERVING_RULES, *asked, *PLACE_RULES)
 
 
 def load_known() -> Known:
     """Load what names are looked up in."""
-    return Known(load_catalogue(), load_shapes(), load_table(ENGINE, RELEASE))
+    return Known(load_catalogue(), load_shapes(), load_table(ENGINE, RELEASE), load_history(ENGINE))
 
 
 def _covers(word: str, key: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pulumi_plinth.check.facts_place_labels import read_labels
@@ -33,10 +33,15 @@ SCALERS = (
     "(hpa|keda)(_target)?|scale_on|scal(e|ing)_metric|"
     "(hpa_|keda_|scaling_|scaler_|autoscal(er|ing)_)?(metrics?(_name)?|query|triggers?)"
 )
+SCALER_SECTIONS = "keda_|hpa_|scaling_|autoscaling_|scaled_object_|spec_"
+"""Sections that bounds of a scaler stand in."""
+
 PROFILE = re.compile(r"\d+g\.\d+gb")
 CARD = re.compile(r"(?<![\w.])(\d+)\s*Gi?B\b", re.IGNORECASE)
 METRIC = re.compile(r"(?<![\w./-])vllm:[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 """A metric's name, which always has several words; an image's tag after `…/vllm:` is none."""
+
+UNDERSCORED = re.compile(r"(?<![\w:./-])vllm_[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 
 
 def place_of_facts(facts: Mapping[str, Any]) -> Place:
@@ -140,13 +145,22 @@ def _scaling(facts: Facts) -> Scaling:
     said = " ".join(" ".join(words_of(value)) for _, value in facts.each(SCALERS))
     return Scaling(
         utilization=_utilization(said),
-        metrics=tuple(dict.fromkeys(METRIC.findall(f"{said} {facts.everything()}"))),
+        metrics=tuple(dict.fromkeys((*METRIC.findall(f"{said} {facts.everything()}"), *_underscored(facts)))),
         idle_seconds=facts.seconds(
             "(initial_)?cooldown(_period)?(_seconds|_s)?|scale_to_zero(_grace|_after|_window)?(_s)?|stable_window"
         ),
-        minimum=facts.number("min(imum)?_replica(s|_count)|scale_min|idle_replica_count"),
-        maximum=facts.number("max(imum)?_replica(s|_count)|scale_max"),
+        minimum=facts.number(f"({SCALER_SECTIONS})?min(imum)?_replica(s|_count)|scale_min|idle_replica_count"),
+        maximum=facts.number(f"({SCALER_SECTIONS})?max(imum)?_replica(s|_count)|scale_max"),
     )
+
+
+def _underscored(facts: Facts) -> Iterator[str]:
+    """Yield names that a query spells with an underscore where the engine has a colon (volcano-sh/kthena#868).
+
+    Only in queries: an adapter may well offer a metric under such a name.
+    """
+    for _, value in facts.each("(.*_)?(query|promql)"):
+        yield from UNDERSCORED.findall(" ".join(words_of(value)))
 
 
 def _utilization(said: str) -> str | None:

@@ -53,6 +53,7 @@ def read_node(facts: Facts) -> Node:
         servers_per_gpu=facts.number(
             "(replicas|pods|servers|engines|workloads)_(on|per)(_one|_a|_same)?_(gpu|card)|engines", max
         ),
+        one_share=facts.flag("(.*_)?fail_requests_greater_than_one"),
         driver_in_image=_with_driver(facts),
         driver_by_operator=facts.flag(
             "(gpu_)?(operator_)?driver_enabled|operator_(installs_)?driver|operator_driver.*"
@@ -215,7 +216,7 @@ def _offered(facts: Facts) -> bool | None:
         return False
     if re.search(r"\b(offered|available|valid|exists)\b", shape):
         return True
-    return facts.flag("(shape_)?(offered|available)(_in_(ad|region))?")
+    return facts.flag("(shape_)?(offered|available)(_in_(ad|region|(availability_)?domain))?")
 
 
 def _taints(facts: Facts, pattern: str) -> tuple[Any, ...]:

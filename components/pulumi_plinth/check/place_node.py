@@ -34,6 +34,8 @@ class Node:
     sharing: str | None = None
     """How GPUs are shared: time-slicing, mps, mig-single or mig-mixed."""
     servers_per_gpu: float | None = None
+    one_share: bool | None = None
+    """True: a container gets one share of a shared GPU at most (failRequestsGreaterThanOne)."""
     driver_in_image: bool | None = None
     driver_by_operator: bool | None = None
     driver_after_join: bool | None = None

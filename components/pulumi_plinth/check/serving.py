@@ -47,6 +47,8 @@ class ImageFacts:
 
     cuda: Version | None = None
     architectures: tuple[str, ...] = ()
+    kernels: tuple[tuple[int, int], ...] = ()
+    """Compute capabilities that it is built for, where they are listed."""
     moving: bool = False
     """The tag names different images at different times."""
 

@@ -26,6 +26,21 @@ BFLOAT16: Capability = (8, 0)
 NATIVE_FP8: Capability = (8, 9)
 """e4m3 in hardware; caches in e4m3 need it. Weights in fp8 do not (Marlin, 7.5)."""
 
+E4M3 = ("fp8", "fp8_e4m3")
+FLASHINFER_E4M3: tuple[tuple[Version, Version | None, Capability], ...] = (
+    ((0, 12), (0, 23), (7, 5)),
+    ((0, 12), None, (8, 0)),
+)
+"""First and last release in which FlashInfer reads e4m3 caches without hardware for them, and the oldest generation:
+the engine chooses it where FlashAttention cannot (`FlashInferBackend.supports_compute_capability`;
+vllm-project/vllm#47549). Seen to fail on 0.11 (vllm-project/vllm#26431)."""
+
+ASKED_FLASHINFER: Version = (0, 11)
+"""Where it is asked for by name it read them earlier (vllm-project/vllm#24577)."""
+
+FLASHINFER_HEADS = (0, 64, 128, 256, 512)
+WITH_SINKS = ("gpt_oss",)
+
 METHODS: Mapping[str, Capability] = {
     "mxfp4": (8, 0), "modelopt": (8, 0), "modelopt_mxfp8": (8, 0), "fbgemm_fp8": (8, 0), "experts_int8": (8, 0),
     "fp_quant": (10, 0),
@@ -39,6 +54,24 @@ FLOAT16_REFUSED = ("gemma2", "gemma3", "gemma3_text", "glm4")
 def oldest(version: Version | None) -> Capability:
     """Return the oldest generation a release has kernels for; where the release is not known, that of the mildest."""
     return max(least for first, least in OLDEST if first <= (version or ()))
+
+
+def reads_e4m3(found: Capability, version: Version | None, card: ModelCard | None, backend: str = "") -> bool:
+    """Tell whether FlashInfer serves an e4m3 cache on a generation that has no such numbers itself."""
+    asked = backend.upper().removesuffix("_VLLM_V1") == "FLASHINFER"
+    if version is None or (backend and not asked):
+        return False
+    shapes = card is None or (
+        card.head_dim in FLASHINFER_HEADS
+        and card.model_type not in WITH_SINKS
+        and not any(group.kind == "mla" for group in card.attention)
+    )
+    return shapes and any(
+        (min(first, ASKED_FLASHINFER) if asked else first) <= version
+        and (last is None or version[: len(last)] <= last)
+        and found >= least
+        for first, last, least in FLASHINFER_E4M3
+    )
 
 
 def capability_misfits(
@@ -56,7 +89,7 @@ def capability_misfits(
     if found < BFLOAT16 and card.dtype == "bfloat16" and card.model_type in FLOAT16_REFUSED:
         problem = f"{card.model_type} cannot be computed in float16, and capability {have} has no bfloat16"
         yield Misfit("bfloat16", problem, "take capability 8.0 or newer")
-    if found < NATIVE_FP8 and (kv_dtype or "").lower() in ("fp8", "fp8_e4m3"):
+    if found < NATIVE_FP8 and (kv_dtype or "").lower() in E4M3 and not reads_e4m3(found, version, card):
         problem = f"an e4m3 cache needs capability 8.9, this GPU has {have}"
         yield Misfit("fp8-cache", problem, "write fp8_e5m2 or leave the cache in 16 bit")
     quantization = card.quantization

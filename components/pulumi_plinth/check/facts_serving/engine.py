@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pulumi_plinth.check.command import flags_of, serving_of_command, spelled
 from pulumi_plinth.check.facts_place_words import Facts, is_absent, words_of
 from pulumi_plinth.check.facts_serving.known import Known
-from pulumi_plinth.check.facts_serving.words import online_method, release_of
+from pulumi_plinth.check.facts_serving.words import capability_of, online_method, release_of
 from pulumi_plinth.check.images import image_facts, release_of_image
 from pulumi_plinth.check.serving import Double, Serving, Version
 
@@ -77,7 +78,7 @@ def read_engine(facts: Facts, known: Known) -> Serving:
     image = facts.text("(vllm_|engine_|container_|serving_)?image(_tag|_name|_reference)?|(docker_|image_)?tag") or None
     commands = [serving_of_command(line) for line in _lines(facts)]
     arguments, doubles = _arguments(facts, known, commands)
-    environment = dict(_environment(facts))
+    environment = dict(_environment(facts, known))
     for command in commands:
         environment |= command.environment
     base = facts.text("image_base|base_image") or ""
@@ -86,7 +87,9 @@ def read_engine(facts: Facts, known: Known) -> Serving:
         upgraded_from=release_of(facts.text(EARLIER) or ""),
         engine=_engine(facts, commands),
         image=image,
-        image_facts=image_facts(" ".join(filter(None, (image, base, facts.text(IMAGE_KEYS))))),
+        image_facts=replace(
+            image_facts(" ".join(filter(None, (image, base, facts.text(IMAGE_KEYS))))), kernels=_kernels(facts)
+        ),
         arguments=arguments,
         environment=environment,
         model=next((command.model for command in commands if command.model), None),
@@ -94,6 +97,13 @@ def read_engine(facts: Facts, known: Known) -> Serving:
         commanded=any(command.commanded and command.model for command in commands),
         doubles=(*doubles, *_repeated(facts), *(double for command in commands for double in command.doubles)),
     )
+
+
+def _kernels(facts: Facts) -> tuple[tuple[int, int], ...]:
+    """Read the generations that an image is built for: `7.5 8.0 9.0`, `sm_80 sm_90`."""
+    found = facts.find("(torch_)?(cuda_)?arch(itecture)?_?(s|list)|sm_list|image_kernels")
+    said = " ".join(words_of(found[1])) if found else ""
+    return tuple(number for word in re.split(r"[\s,;]+", said) if (number := capability_of(word.rstrip("a+"))))
 
 
 def _engine(facts: Facts, commands: list[Serving]) -> str:
@@ -179,7 +189,7 @@ def _text(flag: str, value: Any) -> str:
     return number[1] if number and " " in text else text
 
 
-def _environment(facts: Facts) -> Iterator[tuple[str, str]]:
+def _environment(facts: Facts, known: Known) -> Iterator[tuple[str, str]]:
     for _, value in facts.each("env(ironment)?(_variables?)?"):
         if isinstance(value, Mapping):
             yield from ((str(name), str(item)) for name, item in value.items())
@@ -188,5 +198,6 @@ def _environment(facts: Facts) -> Iterator[tuple[str, str]]:
                 name, _, item = word.partition("=")
                 yield name.strip(), item.strip()
     for key, value in facts.each("(vllm|cuda_visible|nvidia_visible|hf|nccl|ray|torch|pytorch)_[a-z0-9_]+"):
-        if not isinstance(value, (Mapping, list)) and not key.startswith("vllm_version"):
+        plain = not isinstance(value, (Mapping, list))
+        if plain and (not key.startswith("vllm_") or known.variable(key.upper())):
             yield key.upper(), {"True": "1", "False": "0"}.get(str(value), str(value))

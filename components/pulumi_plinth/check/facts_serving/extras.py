@@ -15,7 +15,7 @@ ITEM_TOKENS: Mapping[str, int] = {"whisper": 1500}
 
 CACHE_KEYS = (
     r"(?!.*(per_token|bytes|gib|gb|context_tokens))(.*_)?(kv|cache)\w*_tokens?"
-    "|tokens_in_(kv_)?cache|(gpu_)?kv_cache_size"
+    "|(max_)?tokens_in_(kv_)?cache|(gpu_)?kv_cache_size"
 )
 NOT_GPU = "disk|ephemeral|host|init|shm|pvc|storage|ram|boot|volume|node|shared|cpu"
 COUNTED = "(.+_)?(formula|estimate|estimated|predicted|planned|counted|naive)(_.+)?_(gb|gib)"
@@ -119,7 +119,7 @@ def read_cache(facts: Facts) -> Cache:
         measured_bytes=_size(facts, MEASURED),
         whole_windows=re.search(r"full|whole|unif|no hybrid|reserve", allocator.lower()) is not None,
         states=int(states) if states else None,
-        request_tokens=int(prompt + answer) if prompt and answer else None,
+        request_tokens=int(prompt + (answer or 0)) if prompt else None,
     )
 
 

@@ -35,6 +35,11 @@ GPUS: Mapping[str, tuple[tuple[int, ...], tuple[int, int] | None]] = {
 }  # fmt: skip
 """GPU -> sizes it is sold in, GiB, and NVIDIA's compute capability. Longer names before those they hold."""
 
+WITHOUT_ECC = re.compile(r"^(titan|rtx|\d{4}|a[456]000)")
+WITHOUT_ECC_SHARE = 0.98
+"""Cards that are sold without error correction, or with it switched off, show nearly all of their memory: 23.58 GiB of
+an RTX 3090 (vllm-project/vllm#10517)."""
+
 HBM = re.compile(r"^(gb|gh|b|h|mi|gaudi)\d|^a100|^a800|^a30$|^v100|^p100")
 COUNT_KEYS = (
     "(num_|number_of_|total_)?gpus(_per_node|_on_node|_per_pod|_total)?|gpu_(count|num|limit)"
@@ -94,9 +99,15 @@ def gpu_of(text: str) -> Gpu:
         return Gpu(mig=mig)
     sold = GPUS[family][0] if family else ()
     gib = float(slice_[1]) if slice_ else float(size[1]) if size else float(max(sold))
-    share = HBM_VISIBLE_SHARE if family and HBM.match(family) else GDDR_VISIBLE_SHARE
+    share = _share(family)
     name = f"{family.upper()} {gib:g}GB" if family else None
     return Gpu(name, GPUS[family][1] if family else None, None, round(gib * share * GIB), None, mig)
+
+
+def _share(family: str | None) -> float:
+    if family and HBM.match(family):
+        return HBM_VISIBLE_SHARE
+    return WITHOUT_ECC_SHARE if family and WITHOUT_ECC.match(family) else GDDR_VISIBLE_SHARE
 
 
 def read_host(facts: Facts) -> Host:
@@ -117,7 +128,11 @@ def read_host(facts: Facts) -> Host:
 
 def read_nodes(facts: Facts) -> int | None:
     """Read how many nodes one engine has."""
-    number = facts.number("(num_|node_)?nodes|(node_)?count(_asked)?|nnodes|node_count_per_replica")
+    number = facts.number(
+        "(num_|node_)?nodes|(node_)?count(_asked)?|nnodes|node_count_per_replica|lws_size|group_size_pods"
+    )
+    if number is None and "leaderworker" in facts.raw("kind|workload|controller").lower():
+        number = facts.number("size|group_size")
     return int(number) if number else None
 
 
@@ -149,14 +164,16 @@ def _stated(facts: Facts, gpu: Gpu) -> Gpu:
     """Put stated capability and memory over what names say."""
     capability = facts.text("(gpu_)?(compute_)?capability|cc|sm|cuda_arch|compute_cap")
     memory = facts.size(
-        "(gpu(_memory|_mem|_vram|_ram)?|vram|memory_per_gpu|total)(_per_gpu|_each)?_(gb|gib|bytes)|gpu_memory|vram"
+        "(gpu(_memory|_mem|_vram|_ram)?|vram|memory_per_gpu|total)(_per_gpu|_each)?_(gb|gib|bytes)|gpu_memory|vram|total(_gpu)?_memory"
     )
     if capability and (number := capability_of(capability)):
         gpu = replace(gpu, below=number, capability=None) if below(capability) else replace(gpu, capability=number)
     if memory:
-        shown = int(memory) if facts.has("total_gib") else _shown(int(memory), gpu)
+        shown = int(memory) if facts.has("total_gib|total_memory") else _shown(int(memory), gpu)
         gpu = replace(gpu, memory_bytes=shown)
-    free = facts.size("(gpu_)?(free|available)(_gpu)?(_memory)?(_at_start)?_(gb|gib|bytes)|free_gpu_memory", min)
+    free = facts.size(
+        "(gpu_)?(free|available)(_gpu)?(_memory)?(_at_start)?_(gb|gib|bytes)|free(_gpu)?_(memory|vram)", min
+    )
     taken = facts.size("(already_)?used(_gpu)?(_memory)?_(gb|gib)|other_process(es)?(_memory)?_(gb|gib)", max)
     if free is None and taken and gpu.memory_bytes:
         free = max(gpu.memory_bytes - taken, 0)

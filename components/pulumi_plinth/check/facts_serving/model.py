@@ -51,6 +51,8 @@ OTHERS: Mapping[str, str] = {
     "original_max_position_embeddings": "original_max_position_embeddings",
     "vision_num_attention_heads": "(vision|vit|visual)_(tower_)?(num_)?(attention_)?heads",
     "sliding_window": "sliding_window",
+    "shared_expert_intermediate_size": "shared_experts?_(intermediate_)?size",
+    "n_predict": "n_predict|num_nextn_predict_layers|mtp_num_hidden_layers",
     "n_physical_experts": "(n|num)_physical_experts",
     "expert_parallel_size": "(ep|expert_parallel)_size",
 }

@@ -23,7 +23,7 @@ TYPES: tuple[tuple[str, str], ...] = (
     (r"qwen2[.-]5-vl", "qwen2_5_vl"), (r"qwen2-vl", "qwen2_vl"), (r"qwen(1[.-]5|2)-.*moe", "qwen2_moe"),
     (r"qwen(1[.-]5|2([.-]5)?)(?!\d)", "qwen2"), (r"qwq-32b", "qwen2"), (r"gemma-?4", "gemma4"),
     (r"gemma-?3n", "gemma3n"), (r"gemma-?3-(270m|1b)", "gemma3_text"), (r"gemma-?3", "gemma3"),
-    (r"gemma-?2", "gemma2"), (r"gemma-", "gemma"), (r"whisper", "whisper"), (r"deepseek-v4", "deepseek_v4"),
+    (r"gemma-?2(?!b)", "gemma2"), (r"gemma-", "gemma"), (r"whisper", "whisper"), (r"deepseek-v4", "deepseek_v4"),
     (r"deepseek-v3[.-]2", "deepseek_v32"), (r"deepseek-(v3|r1)(?!.*distill)", "deepseek_v3"),
     (r"deepseek-(coder-)?v2", "deepseek_v2"), (r"llama-4", "llama4"), (r"llama-3[.-]2-.*vision", "mllama"),
     (r"gpt-oss", "gpt_oss"), (r"glm-4[.-][567].*v\b", "glm4v_moe"), (r"glm-4[.-][567](?!-flash)", "glm4_moe"),
@@ -34,7 +34,9 @@ TYPES: tuple[tuple[str, str], ...] = (
     (r"phi-?(3|4)", "phi3"), (r"starcoder-?2", "starcoder2"), (r"dbrx", "dbrx"), (r"command-(r|a)", "cohere"),
     (r"paligemma", "paligemma"), (r"zamba-?2", "zamba2"), (r"baichuan", "baichuan"),
     (r"nemotron-(h|3|nano-v2)", "nemotron_h"), (r"ernie-4[.-]5-.*a\d+b", "ernie4_5_moe"),
-    (r"modernbert", "modernbert"), (r"exaone-4", "exaone4"), (r"internlm-", "internlm"), (r"granite-3", "granite"),
+    (r"modernbert", "modernbert"), (r"bge-(m3|reranker)|multilingual-e5|xlm-roberta", "xlm-roberta"),
+    (r"bge-|minilm|mpnet-base|^e5-", "bert"), (r"exaone-4", "exaone4"),
+    (r"internlm-", "internlm"), (r"granite-3", "granite"),
 )  # fmt: skip
 """Pattern over a name in small letters with dashes -> model type, the first that is found."""
 

@@ -104,13 +104,17 @@ def gpu_not_asked(subject: Subject) -> Iterator[Verdict]:
 
 
 def gpus_enough(subject: Subject) -> Iterator[Verdict]:
-    """Demand a GPU for every rank: TP x PP x DP is what the pods of one server have together."""
+    """Demand a GPU for every rank: TP x PP x DP is what the pods of one server have together.
+
+    A whole command line that names no size takes one GPU, whatever stands elsewhere (kserve/kserve#5773).
+    """
     place = subject.place
     asked = gpus_asked(subject)
-    if not asked or not says_parallel(subject):
-        return
     pods = place.workload.pods_per_replica or subject.serving.nodes or 1
     need = ranks(subject)
+    silent = subject.serving.commanded and subject.serving.engine in ("vllm", "kserve") and pods == 1
+    if not asked or not (says_parallel(subject) or (silent and asked > need)):
+        return
     if need > asked * pods:
         yield refuse(
             "gpus-below-ranks",
@@ -236,6 +240,21 @@ def shared_gpu(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def one_share(subject: Subject) -> Iterator[Verdict]:
+    """Refuse several shares of a shared GPU: MPS hands out one, time slicing as well where it is told to
+    (NVIDIA/k8s-device-plugin#929).
+    """
+    node, asked = subject.place.node, gpus_asked(subject)
+    strict = node.sharing == "mps" or (node.sharing == "time-slicing" and node.one_share)
+    if strict and asked and asked > 1:
+        yield refuse(
+            "shared-gpu-count",
+            f"{LIMITS}.{GPU_RESOURCE}",
+            f"{asked:g} shares are asked for and the device plugin hands out one a container",
+            "ask for 1; more shares are no more GPU",
+        )
+
+
 def sought_gpu(subject: Subject) -> Iterator[Verdict]:
     """Refuse GPUs that only share a prefix: A100-80GB is not A100-SXM4-40GB (skypilot#9818)."""
     node = subject.place.node
@@ -267,5 +286,5 @@ def promised_gpus(subject: Subject) -> Iterator[Verdict]:
 
 RULES = (
     whole_gpus, zero_gpus, gpu_limits, requests_below_limits, gpu_not_asked, gpus_enough, gpus_on_one_node,
-    machine_without, slices, slice_names, slice_memory, vendors, shared_gpu, sought_gpu, promised_gpus,
+    machine_without, slices, slice_names, slice_memory, vendors, shared_gpu, one_share, sought_gpu, promised_gpus,
 )  # fmt: skip

@@ -11,7 +11,9 @@ from pulumi_plinth.check.serving_rules import (
     media,
     memory,
     models,
+    pairs,
     precision,
+    speculation,
 )
 
 SERVING_RULES: tuple[Rule, ...] = (
@@ -31,6 +33,7 @@ SERVING_RULES: tuple[Rule, ...] = (
     layout.segments,
     layout.divided_layers,
     layout.stays_on_a_node,
+    layout.shared_experts,
     precision.generation,
     precision.carried,
     precision.cache_format,
@@ -45,6 +48,8 @@ SERVING_RULES: tuple[Rule, ...] = (
     precision.flash_attention_of_fp8,
     precision.too_new,
     precision.fp8_blocks,
+    precision.kernels_of_the_image,
+    precision.consumer_fp4,
     machine.driver,
     machine.processor,
     machine.published,
@@ -83,6 +88,7 @@ SERVING_RULES: tuple[Rule, ...] = (
     formats.split_gguf,
     formats.gguf_left,
     formats.loader_of_a_method,
+    formats.gguf_unread,
     adapters.ranks,
     adapters.legal_ranks,
     adapters.saved_modules,
@@ -102,4 +108,11 @@ SERVING_RULES: tuple[Rule, ...] = (
     models.no_template,
     models.borrowed_template,
     models.revision,
+    pairs.tools_with_reasoning,
+    pairs.chunks_with_prefixes,
+    pairs.media_limit_spelling,
+    pairs.ports,
+    pairs.lmcache,
+    speculation.whole_rounds,
+    speculation.second_runner,
 )

@@ -21,6 +21,9 @@ LENGTHS: Mapping[str, int] = {"whisper": 448}
 ABSOLUTE = ("bert", "roberta", "xlm-roberta", "gpt2", "opt", "gpt_bigcode", "whisper", "mpnet", "distilbert")
 """Types with a table of positions; beyond its end there is nothing to read."""
 
+ENCODERS = ("bert", "roberta", "xlm-roberta", "modernbert", "nomic_bert", "new", "gte")
+"""Types that read a text in both directions, so that the engine never cuts it (torch-spyre/sendnn-inference#851)."""
+
 ALLOW_LONG = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 
 
@@ -106,7 +109,8 @@ def long_prompts(subject: Subject) -> Iterator[Verdict]:
 
 def request_beyond_length(subject: Subject) -> Iterator[Verdict]:
     """Hold that prompt and answer together must fit the length."""
-    request, length = subject.serving.cache.request_tokens, values.whole(subject.serving, "max-model-len")
+    request, own = subject.serving.cache.request_tokens, longest(subject.serving)
+    length = values.length(subject.serving, own)
     if request and length and request > length:
         problem = f"a request of {request:,} tokens does not fit into {length:,}"
         yield refuse("request-length", LENGTH, problem, f"write at least {request}, or send less")
@@ -115,6 +119,8 @@ def request_beyond_length(subject: Subject) -> Iterator[Verdict]:
 def chunked(serving: Serving) -> bool:
     """Whether prompts may be computed over several steps."""
     said = values.switched(serving, "enable-chunked-prefill")
+    if said is None and values.model_type(serving) in ENCODERS:
+        return False
     return said if said is not None else CHUNKED_BY_DEFAULT.holds(serving.version, unknown=True)
 
 

@@ -14,7 +14,7 @@ from pulumi_plinth.engines.arguments import check_arguments, metric_fault
 from pulumi_plinth.engines.table import EngineTable
 
 GONE: Mapping[str, Version] = {
-    "disable-log-requests": (0, 11), "enable-reasoning": (0, 10), "engine-use-ray": (0, 6), "worker-use-ray": (0, 10),
+    "disable-log-requests": (0, 17), "enable-reasoning": (0, 10), "engine-use-ray": (0, 6), "worker-use-ray": (0, 10),
     "guided-decoding-backend": (0, 12), "num-scheduler-steps": (0, 11), "num-lookahead-slots": (0, 12),
     "preemption-mode": (0, 11), "speculative-model": (0, 9), "num-speculative-tokens": (0, 9), "swap-space": (0, 18),
     "use-v2-block-manager": (0, 12), "rope-scaling": (0, 14), "rope-theta": (0, 14), "task": (0, 13),
@@ -24,7 +24,8 @@ GONE: Mapping[str, Version] = {
 """Flags that there were, and the first release without them (for some, the latest that can be)."""
 
 ADDED: Mapping[str, Version] = {
-    "async-scheduling": (0, 10), "compilation-config": (0, 6, 4), "cpu-offload-gb": (0, 5, 3),
+    "all2all-backend": (0, 11, 1), "async-scheduling": (0, 10), "compilation-config": (0, 6, 4),
+    "cpu-offload-gb": (0, 5, 3),
     "data-parallel-size": (0, 8, 2), "decode-context-parallel-size": (0, 10, 2), "enable-auto-tool-choice": (0, 5, 5),
     "enable-expert-parallel": (0, 8), "enable-log-requests": (0, 10), "hf-overrides": (0, 6, 4),
     "kv-cache-memory-bytes": (0, 10, 2), "kv-transfer-config": (0, 6, 4), "limit-mm-per-prompt": (0, 5, 5),

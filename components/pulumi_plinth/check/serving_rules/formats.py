@@ -13,6 +13,7 @@ from pulumi_plinth.check.serving_rules.releases import (
     GGUF_IN_TREE,
     GGUF_SHARDS_REFUSED,
     GGUF_SHARDS_WRONG,
+    GGUF_UNREAD,
     release,
 )
 from pulumi_plinth.check.subject import Subject
@@ -24,7 +25,7 @@ FOREIGN = ("pth", "mlx", "onnx", "exl2", "exl3", "tensorrt", "coreml")
 
 NEEDS = {
     "safetensors": ("safetensors",), "fastsafetensors": ("safetensors",), "runai_streamer": ("safetensors",),
-    "instanttensor": ("safetensors",), "pt": ("bin", "pt"), "gguf": ("gguf",),
+    "instanttensor": ("safetensors",), "mistral": ("safetensors",), "pt": ("bin", "pt"), "gguf": ("gguf",),
 }  # fmt: skip
 """--load-format -> formats it reads."""
 
@@ -87,7 +88,18 @@ def gguf_repository(subject: Subject) -> Iterator[Verdict]:
     name = serving.model or ""
     if REPOSITORY.fullmatch(name) and name.lower().endswith("-gguf") and "load-format" not in serving.arguments:
         problem = f"{name} holds a file for each quantization and none is chosen"
-        yield warn("repository-name", "model", problem, f"write {name}:QUANTIZATION, or the path of one file")
+        if GGUF_COLON_UNKNOWN.holds(serving.version):
+            yield refuse("repository-name", "model", problem, "download one file and name its path")
+        else:
+            yield warn("repository-name", "model", problem, f"write {name}:QUANTIZATION, or the path of one file")
+
+
+def gguf_unread(subject: Subject) -> Iterator[Verdict]:
+    """Hold that the first releases had no loader for GGUF."""
+    serving = subject.serving
+    if set(serving.weights.formats) == {"gguf"} and GGUF_UNREAD.holds(serving.version):
+        problem = f"vLLM {release(serving.version or ())} reads no GGUF"
+        yield refuse("weight-format", "weights", problem, "take safetensors, or release 0.5.5 or later")
 
 
 def split_gguf(subject: Subject) -> Iterator[Verdict]:

@@ -31,6 +31,7 @@ PIPELINE = "--pipeline-parallel-size"
 GPTQ_GROUP = 128
 """Weights that share a scale where a GPTQ or AWQ checkpoint does not say; what makers use."""
 
+FP8_BLOCK = 128
 ONLINE_BLOCKS = ("fp8_per_block",)
 PER_BLOCK = Quantization(method="fp8", bits=8, format="e4m3")
 SOME_MEMORY_GIB = 80.0
@@ -44,7 +45,7 @@ def sizes(subject: Subject) -> Iterator[Verdict]:
     layout = _layout(serving, serving.card)
     card = _as_loaded(subject, serving.card)
     for misfit in misfits(card, layout, _nodes(serving, layout)):
-        if misfit.rule == "layers" and not card.layers:
+        if (misfit.rule == "layers" and not card.layers) or (misfit.rule == "experts" and _experts_uncounted(card)):
             continue
         path = PIPELINE if misfit.rule == "layers" else TENSOR
         yield refuse(misfit.rule, path, misfit.problem, misfit.remedy)
@@ -104,11 +105,30 @@ def slices(subject: Subject) -> Iterator[Verdict]:
 
 
 def context_groups(subject: Subject) -> Iterator[Verdict]:
-    """Hold that decode context parallelism uses the tensor group's GPUs."""
+    """Hold that decode context parallelism uses the tensor group's GPUs, and those that hold the same KV heads.
+
+    A latent cache has one head, which every GPU keeps; grouped heads are kept twice only above their number (0.32,
+    `ModelConfig.verify_with_parallel_config`).
+    """
     parts, ranks = values.whole(subject.serving, "decode-context-parallel-size"), values.tensor(subject.serving)
+    path, heads = "--decode-context-parallel-size", _grouped_heads(subject.serving.card)
     if parts and ranks % parts:
         problem = f"{ranks} tensor-parallel GPUs cannot be divided into {parts} parts of the context"
-        yield refuse("context-parallel", "--decode-context-parallel-size", problem, f"write a divisor of {ranks}")
+        yield refuse("context-parallel", path, problem, f"write a divisor of {ranks}")
+    elif parts and parts > 1 and heads and parts > max(ranks // heads, 1):
+        problem = f"{ranks} GPUs keep each of {heads} KV heads {max(ranks // heads, 1)} times, {parts} parts are asked"
+        yield refuse("context-parallel", path, problem, f"write at most {max(ranks // heads, 1)}")
+
+
+def shared_experts(subject: Subject) -> Iterator[Verdict]:
+    """Hold that shared experts are cut like dense layers, by whole blocks of block-wise fp8 (vllm#52915)."""
+    serving = subject.serving
+    width, ranks = serving.config.get("shared_expert_intermediate_size"), values.tensor(serving)
+    made = serving.card.quantization if serving.card else None
+    blocks = made is not None and made.method == "fp8" and (made.format or "").startswith("e4m3")
+    if blocks and isinstance(width, int) and width % (ranks * FP8_BLOCK):
+        problem = f"{width} of a shared expert / {ranks} = {width / ranks:g}, blocks have {FP8_BLOCK}"
+        yield refuse("quantization-groups", TENSOR, problem, f"write at most {max(width // FP8_BLOCK, 1)}")
 
 
 def idle_nodes(subject: Subject) -> Iterator[Verdict]:
@@ -195,6 +215,16 @@ def stays_on_a_node(subject: Subject) -> Iterator[Verdict]:
     if serving.words and alone and count and (serving.nodes or 1) > 1 and needed > count:
         problem = f"{needed} GPUs are on several nodes of {count}, mp starts processes on its own"
         yield refuse("nnodes", "--distributed-executor-backend", problem, "add --nnodes and --node-rank, or write ray")
+
+
+def _experts_uncounted(card: ModelCard) -> bool:
+    return card.experts.count == 0 if card.experts else not card.layers
+
+
+def _grouped_heads(card: ModelCard | None) -> int:
+    """Return the KV heads that GPUs share out; 0 for latent caches and where nobody counts them."""
+    latent = card is not None and any(group.kind == "mla" for group in card.attention)
+    return 0 if card is None or latent else card.kv_heads
 
 
 def _layout(serving: Serving, card: ModelCard) -> Layout:

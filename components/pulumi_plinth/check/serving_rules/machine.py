@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
 from pulumi_plinth.check.serving import Host, Version
-from pulumi_plinth.check.serving_rules.releases import AMD64_ONLY, VISIBLE_BY_NUMBER, release
+from pulumi_plinth.check.serving_rules.releases import AMD64_ONLY, COMPATIBILITY_ASKED, VISIBLE_BY_NUMBER, release
 from pulumi_plinth.check.subject import Subject
 
 DRIVER_CUDA: Mapping[int, Version] = {
@@ -16,6 +17,11 @@ DRIVER_CUDA: Mapping[int, Version] = {
 }  # fmt: skip
 """Branch of the driver -> newest CUDA it serves (CUDA's release notes)."""
 
+LONG_SUPPORT = (535, 550, 570)
+"""Branches of the driver that CUDA's compatibility packages are made for (NVIDIA_REQUIRE_CUDA of the base images)."""
+
+DATA_CENTRE = re.compile(r"^(a2|a10g?|a16|a30|a40|a100|a800|l4|l20|l40s?|t4|v100|p100|p40|h\d+|b\d+|gb\d+|gh\d+)\b")
+COMPATIBILITY = "VLLM_ENABLE_CUDA_COMPATIBILITY"
 OFFICIAL = "vllm/vllm-openai:"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ARM_GPUS = ("gb200", "gb300", "gh200")
@@ -26,7 +32,7 @@ def driver(subject: Subject) -> Iterator[Verdict]:
     """Hold that the image's CUDA must not be newer than the driver's."""
     host, needed = subject.serving.host, subject.serving.image_facts.cuda
     served = _served(host)
-    if needed and served and needed > served:
+    if needed and served and needed > served and not _forward(subject):
         have = f"driver {host.driver}" if host.driver else "the driver"
         problem = f"the image needs CUDA {release(needed)}, {have} serves {release(served)}"
         yield refuse("driver", "image", problem, "take an image with an older CUDA, or nodes with a newer driver")
@@ -75,6 +81,18 @@ def moving_tag(subject: Subject) -> Iterator[Verdict]:
     if subject.serving.image_facts.moving and subject.serving.version is None:
         problem = f"'{subject.serving.image}' names another engine every few weeks, nothing can be checked"
         yield warn("moving-tag", "image", problem, "write a release or a digest")
+
+
+def _forward(subject: Subject) -> bool:
+    """Tell whether CUDA's forward compatibility serves an image: on data centres' GPUs with a driver of long support.
+
+    GeForce cards have none (error 804, vllm-project/vllm#4940, #5510). Newer images of vLLM use it only when told.
+    """
+    serving = subject.serving
+    asked = serving.environment.get(COMPATIBILITY, "0").lower() in ("1", "true")
+    if COMPATIBILITY_ASKED.holds(serving.version, unknown=True) and not asked:
+        return False
+    return serving.host.driver in LONG_SUPPORT and DATA_CENTRE.match((serving.gpu.name or "").lower()) is not None
 
 
 def _served(host: Host) -> Version | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pulumi_plinth.check.core import Verdict, refuse, warn
+from pulumi_plinth.check.serving import Serving
 from pulumi_plinth.check.serving_rules import values
 from pulumi_plinth.check.serving_rules.releases import (
     AWQ_FLOAT16_ONLY,
     BFLOAT16_REFUSED,
+    CONSUMER_FP4,
     FLASH_ATTENTION_4,
     FP8_BLOCKS_NATIVE,
     METHODS,
@@ -18,10 +20,12 @@ from pulumi_plinth.check.serving_rules.releases import (
 from pulumi_plinth.check.subject import Subject
 from pulumi_plinth.fit.capability import (
     BFLOAT16,
+    E4M3,
     FLOAT16_REFUSED,
     NATIVE_FP8,
     capability_misfits,
     oldest,
+    reads_e4m3,
 )
 
 FLOAT16_KERNELS = ("awq", "gptq")
@@ -35,6 +39,7 @@ BACKENDS: Mapping[str, tuple[int, int]] = {
 """Attention backend -> least capability."""
 
 HOPPER = 9
+CONSUMER_BLACKWELL = (12, 0)
 CARRIED = ("fp8-cache", "quantization", "bfloat16")
 """Rules of the planner that hold for every release."""
 
@@ -55,7 +60,10 @@ def carried(subject: Subject) -> Iterator[Verdict]:
     found = values.capability(serving)
     if serving.card is None or found is None:
         return
-    for misfit in capability_misfits(serving.card, found, serving.arguments.get("kv-cache-dtype"), serving.version):
+    asked, version = serving.arguments.get("kv-cache-dtype"), serving.version
+    if reads_e4m3(found, version, serving.card, _backend(serving)):
+        asked = None
+    for misfit in capability_misfits(serving.card, found, asked, version):
         if misfit.rule in CARRIED and not (misfit.rule == "bfloat16" and values.dtype(serving) == "float32"):
             yield refuse(misfit.rule, "gpu", misfit.problem, misfit.remedy)
 
@@ -64,7 +72,8 @@ def cache_format(subject: Subject) -> Iterator[Verdict]:
     """Hold that e4m3 caches need hardware for them, whatever the model."""
     serving = subject.serving
     found, asked = values.capability(serving), serving.arguments.get("kv-cache-dtype", "").lower()
-    if serving.card is None and found and found < NATIVE_FP8 and asked in ("fp8", "fp8_e4m3"):
+    bare = serving.card is None and found is not None and found < NATIVE_FP8
+    if bare and found and asked in E4M3 and not reads_e4m3(found, serving.version, None, _backend(serving)):
         problem = f"an e4m3 cache needs capability 8.9, this GPU has {_dotted(found)}"
         yield refuse("fp8-cache", "--kv-cache-dtype", problem, "write fp8_e5m2 or leave the cache in 16 bit")
 
@@ -147,7 +156,7 @@ def method_of_the_checkpoint(subject: Subject) -> Iterator[Verdict]:
 def attention_backend(subject: Subject) -> Iterator[Verdict]:
     """Hold that an attention backend needs a generation."""
     serving, found = subject.serving, values.capability(subject.serving)
-    asked = serving.arguments.get("attention-backend") or serving.environment.get("VLLM_ATTENTION_BACKEND", "")
+    asked = _backend(serving)
     least = BACKENDS.get(asked.upper().removesuffix("_VLLM_V1"))
     if found and least and found < least:
         problem = f"{asked} needs capability {_dotted(least)}, this GPU has {_dotted(found)}"
@@ -157,7 +166,7 @@ def attention_backend(subject: Subject) -> Iterator[Verdict]:
 def flash_attention_of_fp8(subject: Subject) -> Iterator[Verdict]:
     """Hold that FlashAttention reads fp8 caches in its third version on Hopper, in its fourth on Blackwell."""
     serving, found = subject.serving, values.capability(subject.serving)
-    asked = serving.arguments.get("attention-backend") or serving.environment.get("VLLM_ATTENTION_BACKEND", "")
+    asked = _backend(serving)
     if found is None or not asked.upper().startswith("FLASH_ATTN") or "MLA" in asked.upper():
         return
     reads = found[0] == HOPPER or (found[0] > HOPPER and FLASH_ATTENTION_4.holds(serving.version, unknown=True))
@@ -183,6 +192,31 @@ def fp8_blocks(subject: Subject) -> Iterator[Verdict]:
     if found and found < NATIVE_FP8 and blocks and FP8_BLOCKS_NATIVE.holds(serving.version):
         problem = f"block-wise fp8 needs capability 8.9 in this release, the GPU has {_dotted(found)}"
         yield refuse("fp8-weights", "gpu", problem, "take release 0.9 or later, or a checkpoint in another format")
+
+
+def kernels_of_the_image(subject: Subject) -> Iterator[Verdict]:
+    """Hold that one of the generations an image was built for runs on the GPU: the same major one, not a later minor.
+
+    An RTX 5090 finds nothing in a list that ends with 9.0 (vllm-project/production-stack#528).
+    """
+    found, built = values.capability(subject.serving), subject.serving.image_facts.kernels
+    if found and built and not any(kernel[0] == found[0] and kernel <= found for kernel in built):
+        shown = ", ".join(_dotted(kernel) for kernel in built)
+        problem = f"the image has kernels for {shown}, this GPU has {_dotted(found)}"
+        yield refuse("gpu-generation", "image", problem, "take an image that is built for this GPU")
+
+
+def consumer_fp4(subject: Subject) -> Iterator[Verdict]:
+    """Hold that 4-bit floats came later to GPUs of capability 12 than to data centres' Blackwell."""
+    found, version, asked = values.capability(subject.serving), subject.serving.version, values.method(subject)
+    small = "fp4" in asked and not asked.startswith("mxfp4")
+    if small and found and found >= CONSUMER_BLACKWELL and version and (0,) < version < CONSUMER_FP4:
+        problem = f"{asked} has kernels for capability {_dotted(found)} since {release(CONSUMER_FP4)}"
+        yield refuse("quantization", "--quantization", problem, f"take release {release(CONSUMER_FP4)} or later")
+
+
+def _backend(serving: Serving) -> str:
+    return serving.arguments.get("attention-backend") or serving.environment.get("VLLM_ATTENTION_BACKEND", "")
 
 
 def _dotted(capability: tuple[int, int]) -> str:

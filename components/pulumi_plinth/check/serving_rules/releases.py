@@ -65,6 +65,28 @@ GGUF_SHARDS_WRONG = Span(first=(0, 5, 5), last=(0, 5))
 BITSANDBYTES_SHARDS_REFUSED = Span(last=(0, 7))
 """Checkpoints of bitsandbytes were not divided by tensor parallelism (vllm-project/vllm#13122, seen on 0.7.3)."""
 
+MEDIA_LIMIT_JSON = Span(first=(0, 10))
+"""`image=4` was read until 0.9 (vllm-project/vllm#21615)."""
+
+TOOLS_WITHOUT_REASONING = Span(last=(0, 7))
+"""--enable-reasoning with --enable-auto-tool-choice (vllm-project/vllm#14429, seen on 0.7.3)."""
+
+CHUNKED_WITHOUT_PREFIXES = Span(last=(0, 5, 4))
+"""Chunked prefill with prefix caching (kubeai-project/kubeai#119, seen on 0.5.3)."""
+
+PORT_TAKEN_FIRST = Span(last=(0, 6))
+"""The engine took VLLM_PORT before the server bound its own (vllm-project/vllm#5867, seen on 0.5.0)."""
+
+LMCACHE_ON_FLASH_ATTENTION = Span(last=(0, 8))
+"""LMCache's connector of that time (LMCache/LMCache#412, seen on 0.8.0)."""
+
+COMPATIBILITY_ASKED = Span(first=(0, 17))
+"""Images use CUDA's forward compatibility only where VLLM_ENABLE_CUDA_COMPATIBILITY says so (read in 0.18, not in
+0.16)."""
+
+CONSUMER_FP4 = (0, 10, 1)
+"""First release that computes NVFP4 on capability 12 (vllm-project/vllm#21274, llm-compressor#1643)."""
+
 MEDIA_LIMIT_REFUSED = Span(last=(0, 10))
 """--limit-mm-per-prompt stopped a model of text (zai-org/GLM-V#15); 0.32 does not look."""
 
@@ -76,11 +98,15 @@ CONNECTOR_KEEPS_WINDOWS = Span(last=(0, 11))
 
 ADAPTERS_MISSING: Mapping[str, Span] = {
     "deepseek_v2": Span(last=(0, 10)), "deepseek_v3": Span(last=(0, 10)), "gpt_oss": Span(last=(0, 10)),
+    "gemma": Span(last=(0, 3, 2)),
 }  # fmt: skip
-"""Model types that took no adapters (vllm-project/vllm#12891)."""
+"""Model types that took no adapters (vllm-project/vllm#12891, #3044)."""
 
 RANK_LIMITS: tuple[tuple[Version, int], ...] = (((), 64), ((0, 5, 4), 256), ((0, 8), 512))
 """First release -> highest rank of an adapter (vllm-project/vllm#2847; the earliest that can be)."""
+
+GGUF_UNREAD = Span(last=(0, 5, 3))
+"""Before there was a loader for GGUF (vllm-project/vllm#5011; 0.5.4 is the earliest that can have it)."""
 
 GGUF_IN_TREE = Span(last=(0, 31))
 """Releases with a loader for GGUF; 0.32 leaves it to a plug-in (its list of load formats)."""
@@ -108,6 +134,13 @@ NO_PIPELINE: Mapping[str, Span] = {
 TEMPLATE_MISSING: Mapping[str, Span] = {"deepseek_v32": Span(last=(0, 11))}
 """Chat models that bring no template, and the releases without a renderer of their own for them."""
 
+PARSERS_SINCE: Mapping[str, Version] = {
+    "hermes": (0, 5, 5), "mistral": (0, 5, 5), "internlm": (0, 6, 3), "llama3_json": (0, 6, 3), "granite": (0, 6, 4),
+    "granite-20b-fc": (0, 6, 4), "jamba": (0, 6, 4), "pythonic": (0, 6, 5), "deepseek_r1": (0, 7),
+}  # fmt: skip
+"""Parsers of before the first release whose sources were read (engines/history.py); the earliest that can be
+(vllm-project/vllm#9312)."""
+
 METHODS: tuple[tuple[str, Span, tuple[int, int]], ...] = (
     ("awq", Span(last=(0, 2, 0)), (8, 0)),
     ("awq", Span(first=(0, 2, 1)), (7, 5)),
@@ -132,13 +165,13 @@ SINCE: Mapping[str, Version] = {
     "deepseek_v32": (0, 11), "deepseek_v4": (0, 22), "ernie4_5": (0, 9, 2), "ernie4_5_moe": (0, 9, 2),
     "exaone": (0, 6), "exaone4": (0, 10), "falcon_h1": (0, 9), "gemma": (0, 3, 2), "gemma2": (0, 5, 1),
     "gemma3": (0, 8), "gemma3_text": (0, 8), "gemma3n": (0, 9, 2), "gemma4": (0, 18), "glm4": (0, 8, 3),
-    "glm4_moe": (0, 10), "glm4v_moe": (0, 10), "gpt_oss": (0, 10, 1), "granite": (0, 5, 5), "granitemoe": (0, 6, 2),
-    "kimi_vl": (0, 8, 5), "kimi_linear": (0, 11, 1), "llama4": (0, 8, 3), "minimax_m2": (0, 11, 1),
-    "minimax_m3": (0, 24), "mistral3": (0, 8), "mixtral": (0, 2, 4), "mllama": (0, 6, 2), "modernbert": (0, 8, 5),
-    "nemotron_h": (0, 8, 3), "olmo2": (0, 6, 4), "olmo3": (0, 10, 2), "olmoe": (0, 6, 1), "paligemma": (0, 5, 1),
-    "phi3": (0, 4, 1), "phi4mm": (0, 7, 4), "phimoe": (0, 6, 1), "pixtral": (0, 6, 1), "qwen2": (0, 3),
-    "qwen2_5_omni": (0, 8, 5), "qwen2_5_vl": (0, 7, 2), "qwen2_moe": (0, 4), "qwen2_vl": (0, 6, 1), "qwen3": (0, 8, 4),
-    "qwen3_5": (0, 16), "qwen3_5_moe": (0, 16), "qwen3_moe": (0, 8, 4), "qwen3_next": (0, 10, 2),
+    "glm4_moe": (0, 10), "glm4v": (0, 9, 2), "glm4v_moe": (0, 10), "gpt_oss": (0, 10, 1), "granite": (0, 5, 5),
+    "granitemoe": (0, 6, 2), "kimi_vl": (0, 8, 5), "kimi_linear": (0, 11, 1), "llama4": (0, 8, 3),
+    "minimax_m2": (0, 11, 1), "minimax_m3": (0, 24), "mistral3": (0, 8), "mixtral": (0, 2, 4), "mllama": (0, 6, 2),
+    "modernbert": (0, 8, 5), "nemotron_h": (0, 8, 3), "olmo2": (0, 6, 4), "olmo3": (0, 10, 2), "olmoe": (0, 6, 1),
+    "paligemma": (0, 5, 1), "phi3": (0, 4, 1), "phi4mm": (0, 7, 4), "phimoe": (0, 6, 1), "pixtral": (0, 6, 1),
+    "qwen2": (0, 3), "qwen2_5_omni": (0, 8, 5), "qwen2_5_vl": (0, 7, 2), "qwen2_moe": (0, 4), "qwen2_vl": (0, 6, 1),
+    "qwen3": (0, 8, 4), "qwen3_5": (0, 16), "qwen3_5_moe": (0, 16), "qwen3_moe": (0, 8, 4), "qwen3_next": (0, 10, 2),
     "qwen3_omni_moe": (0, 11), "qwen3_vl": (0, 11), "qwen3_vl_moe": (0, 11), "seed_oss": (0, 10, 1),
     "smollm3": (0, 9, 2), "starcoder2": (0, 3, 3),
 }  # fmt: skip
