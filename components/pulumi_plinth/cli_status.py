@@ -79,12 +79,12 @@ def status(**options: Any) -> None:
     from rich.console import Console
 
     found = _find(options)
-    for note in found.notes:
-        click.echo(f"{click.style('note:', fg='yellow', bold=True)} {note}", err=True)
     if options["as_json"]:
         click.echo(json.dumps(found.to_json()))
     else:
         found.show(Console())
+    for note in found.notes:
+        click.echo(f"{click.style('note:', fg='yellow', bold=True)} {note}", err=True)
     if options["svg"]:
         _draw(found, options["svg"])
     if not found.report.told:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -25,10 +26,13 @@ GOOD = frozenset({"ready", "Ready"})
 BAD = frozenset({"failed", "lost", "missing", "restarting", "unknown", "unready", "Failed", "UpdateFailed"})
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
+Line = tuple[str, str]
+"""Whom a sentence below a table is about, and the sentence: it has the terminal's whole width."""
+
 
 def show_servers(console: Console, servers: list[dict[str, Any]]) -> None:
     """Print one line for each server on this host."""
-    table = _table("deployment", "phase", "pid", "for", "weights", "endpoint", "message")
+    table = _table("deployment", "phase", "pid", "for", "weights", "endpoint")
     for server in servers:
         table.add_row(
             server["name"],
@@ -37,22 +41,25 @@ def show_servers(console: Console, servers: list[dict[str, Any]]) -> None:
             _duration(server["phaseSeconds"]),
             server["weights"] or "-",
             server["endpoint"],
-            Text(server["message"]),
         )
     console.print(table)
+    _say(console, ((server["name"], server["message"]) for server in servers if server["message"]))
+    console.print()
 
 
 def show_report(console: Console, report: Report, age: Age) -> None:
     """Print what was read of the cluster: what is empty is left out."""
-    parts: tuple[tuple[Iterable[Any], Callable[[], Table]], ...] = (
-        (report.servers, lambda: _servers(report.servers, age)),
-        ([pod for server in report.servers for pod in server.pods], lambda: _pods(report.servers, age)),
-        (report.models, lambda: _models(report.models)),
-        (report.nodes, lambda: _nodes(report.nodes)),
+    has_pods = any(server.pods for server in report.servers)
+    parts: tuple[tuple[Any, Callable[[], Table], Callable[[], Iterable[Line]]], ...] = (
+        (report.servers, lambda: _servers(report.servers, age), lambda: _server_lines(report.servers)),
+        (has_pods, lambda: _pods(report.servers, age), tuple),
+        (report.models, lambda: _models(report.models), lambda: _all_model_lines(report.models)),
+        (report.nodes, lambda: _nodes(report.nodes), lambda: _node_lines(report)),
     )
-    for rows, table in parts:
+    for rows, table, lines in parts:
         if rows:
             console.print(table())
+            _say(console, lines())
             console.print()
 
 
@@ -67,20 +74,28 @@ def picture(show: Callable[[Console], None], title: str) -> str:
     return re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
 
 
+def _say(console: Console, lines: Iterable[Line]) -> None:
+    for name, sentence in lines:
+        console.print(Padding(Text.assemble((name, "bold"), ": ", sentence), (0, 0, 0, 2)))
+
+
 def _servers(servers: Iterable[ServerStatus], age: Age) -> Table:
-    table = _table("deployment", "namespace", "ready", "phase", "for", "endpoint", "message")
+    table = _table("deployment", "ready", "phase", "for", "namespace", "endpoint")
     for server in servers:
         replicas = server.workload.replicas if server.workload else None
         table.add_row(
             server.wanted.name,
-            server.wanted.namespace,
             f"{replicas.ready}/{replicas.wanted}" if replicas else "?",
             _phase(server.phase),
-            _duration(age(server.since)),
+            _duration(server.to_json(age)["phaseSeconds"]),
+            server.wanted.namespace,
             server.endpoint or "-",
-            Text(server.message),
         )
     return table
+
+
+def _server_lines(servers: Iterable[ServerStatus]) -> Iterator[Line]:
+    return ((server.wanted.name, server.message) for server in servers if server.message)
 
 
 def _pods(servers: Iterable[ServerStatus], age: Age) -> Table:
@@ -91,7 +106,7 @@ def _pods(servers: Iterable[ServerStatus], age: Age) -> Table:
             table.add_row(
                 pod.name,
                 _phase(pod.verdict.phase),
-                _duration(age(pod.verdict.since)),
+                _duration(pod.heard.phase_seconds if pod.heard else age(pod.verdict.since)),
                 pod.node or "-",
                 str(pod.gpus or "-"),
                 str(pod.restarts or "-"),
@@ -101,17 +116,20 @@ def _pods(servers: Iterable[ServerStatus], age: Age) -> Table:
 
 
 def _models(models: Iterable[ModelStatus]) -> Table:
-    table = _table("model", "kind", "state", "nodes ready", "failed", "message")
+    table = _table("model", "state", "ready on", "failed on", "kind")
     for model in models:
-        table.add_row(
-            f"{model.key.namespace}/{model.key.name}".lstrip("/"),
-            model.key.kind.kind,
-            _phase(model.state),
-            str(len(model.ready)),
-            str(len(model.failed)),
-            Text("\n".join(_model_lines(model)) or ("" if model.state in GOOD else model.message)),
-        )
+        name = f"{model.key.namespace}/{model.key.name}".lstrip("/")
+        counts = (str(len(model.ready)), str(len(model.failed)))
+        table.add_row(name, _phase(model.state), *counts, model.key.kind.kind)
     return table
+
+
+def _all_model_lines(models: Iterable[ModelStatus]) -> Iterator[Line]:
+    for model in models:
+        lines = list(_model_lines(model))
+        yield from ((model.key.name, line) for line in lines)
+        if not lines and model.state not in GOOD:
+            yield model.key.name, model.message
 
 
 def _model_lines(model: ModelStatus) -> Iterator[str]:
@@ -123,26 +141,38 @@ def _model_lines(model: ModelStatus) -> Iterator[str]:
     rows = sorted((row for row in model.nodes if row.phase not in GOOD), key=lambda row: (*alike(row), row.name))
     for (phase, reason, message), group in groupby(rows, key=alike):
         same = list(group)
-        names = [row.name + (f" {row.percent} %" if row.percent is not None else "") for row in same[:SHOWN_NODES]]
-        more = f" and {len(same) - SHOWN_NODES} more" if len(same) > SHOWN_NODES else ""
+        names = [row.name + (f" {row.percent} %" if row.percent is not None else "") for row in same]
         said = ": ".join(part for part in (reason, message) if part)
-        yield f"{phase} on {', '.join(names)}{more}" + (f": {said}" if said else "")
+        yield f"{phase} on {_some(names)}" + (f": {said}" if said else "")
 
 
 def _nodes(nodes: Iterable[NodeStatus]) -> Table:
-    table = _table("node", "ready", "gpus", "asked", "free", "keeps out", "message")
+    table = _table("node", "ready", "gpus", "asked for", "free")
     for node in nodes:
-        asked = node.requested
-        table.add_row(
-            node.name,
-            _phase("ready" if node.ready else "unready", "yes" if node.ready else "no"),
-            str(node.allocatable),
-            "?" if asked is None else str(asked),
-            "?" if asked is None else str(max(0, node.allocatable - asked)),
-            Text("\n".join(f"{', '.join(names)}: {taint}" for taint, names in node.keeps_out) or "-"),
-            Text(node.message),
-        )
+        asked = "?" if node.requested is None else str(node.requested)
+        free = "?" if node.requested is None else str(max(0, node.allocatable - node.requested))
+        ready = _phase("ready" if node.ready else "unready", "yes" if node.ready else "no")
+        table.add_row(node.name, ready, str(node.allocatable), asked, free)
     return table
+
+
+def _node_lines(report: Report) -> Iterator[Line]:
+    """Say what is wrong with nodes, and what keeps deployments out that wait: alike ones once."""
+    yield from ((node.name, node.message) for node in report.nodes if node.message)
+    waiting = {server.wanted.name for server in report.servers if server.phase not in GOOD}
+    kept: dict[tuple[str, str], list[str]] = {}
+    for node in report.nodes:
+        for barrier in node.barriers:
+            for name in barrier.deployments:
+                kept.setdefault((name, barrier.what), []).append(node.name)
+    for (name, what), nodes in sorted(kept.items()):
+        if name in waiting:
+            yield name, f"kept out of {_some(nodes)}: {what}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_NODES} more" if len(names) > SHOWN_NODES else ""
+    return ", ".join(names[:SHOWN_NODES]) + more
 
 
 def _table(*columns: str) -> Table:

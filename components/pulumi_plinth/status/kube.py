@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import yaml
 from lightkube import Client, KubeConfig
+from lightkube.config.client_adapter import Client as http_client  # noqa: N813 a function
+from lightkube.config.client_adapter import ConnectionParams
 from lightkube.config.models import User
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.core.resource_registry import resource_registry
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
+from plinth_runtime.contract.status import StartupStatus
 from pulumi_plinth.status.objects import (
     AbsentError,
     DownError,
     Kind,
     Object,
+    PodPort,
     ReadError,
     RefusedError,
     Selection,
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
     from lightkube.config.kubeconfig import SingleConfig
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 10.0
+POD_SECONDS = 2.0
+"""For a pod's answer: a policy may swallow the question."""
+
 PIECE = 500
 """Objects an answer, as kubectl asks."""
 
@@ -40,23 +47,29 @@ _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 
 
 class Cluster:
-    """A cluster that can be asked for lists."""
+    """A cluster that can be asked."""
 
-    def __init__(self, client: Client, server: str) -> None:
-        self._client = client
-        self._server = server
+    def __init__(self, config: SingleConfig) -> None:
+        timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        self._client = Client(config=config, timeout=timeout, trust_env=False)
+        self._pods = http_client(config, ConnectionParams(timeout=httpx2.Timeout(POD_SECONDS), trust_env=False))
+        self._server = config.cluster.server
 
     @classmethod
     def open(cls, kubeconfig: Path | None, context: str | None) -> Cluster:
         """Connect as kubectl would. Raises DownError, in one line, when there is nothing to connect with."""
         try:
-            config = _config(kubeconfig, context)
-            timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-            return cls(Client(config=config, timeout=timeout, trust_env=False), config.cluster.server)
-        except (ConfigError, OSError, KeyError, ValueError, TypeError, yaml.YAMLError) as error:
-            named = f" ({kubeconfig})" if kubeconfig else ""
-            problem = f"the cluster's kubeconfig{named} cannot be used: {words(str(error))}"
-            raise DownError(f"{problem}; see kubernetes.kubeconfig and kubernetes.context of the stack") from None
+            return cls(_config(kubeconfig, context))
+        except (ConfigError, OSError) as error:
+            raise DownError(_unusable(kubeconfig, words(str(error)))) from None
+        except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError):
+            # What these say quotes the file, and a kubeconfig is a secret.
+            raise DownError(_unusable(kubeconfig, "it is not written as a kubeconfig is")) from None
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._client.close()
+        self._pods.close()
 
     def list(self, kind: Kind, selection: Selection) -> tuple[Object, ...]:
         """Return all objects of a kind, in pieces."""
@@ -70,11 +83,19 @@ class Cluster:
             raise self._refusal(kind, error.status.code or 0, error.status.message or "") from None
         except httpx2.HTTPStatusError as error:
             raise self._refusal(kind, error.response.status_code, str(error)) from None
-        except ConfigError as error:
-            raise DownError(f"the kubeconfig's credentials cannot be had: {words(str(error))}") from None
-        except (httpx2.HTTPError, OSError) as error:
+        except httpx2.HTTPError as error:
             why = "no answer in time" if isinstance(error, httpx2.TimeoutException) else words(str(error))
             raise DownError(f"the cluster at {self._server} does not answer: {why}") from None
+        except (ConfigError, OSError, KeyError, ValueError) as error:
+            raise DownError(f"the kubeconfig's credentials cannot be had: {words(str(error))}") from None
+
+    def startup(self, port: PodPort) -> StartupStatus | None:
+        """Ask through the API server, as `kubectl get --raw` does; it takes the right to `pods/proxy`."""
+        path = f"/api/v1/namespaces/{port.namespace}/pods/{port.pod}:{port.port}/proxy/startupz"
+        try:
+            return StartupStatus.model_validate_json(self._pods.get(path).content)
+        except (httpx2.HTTPError, OSError, ConfigError, ValueError):
+            return None
 
     def _refusal(self, kind: Kind, code: int, message: str) -> ReadError:
         if code == _FORBIDDEN:
@@ -85,6 +106,11 @@ class Cluster:
         if code == _UNAUTHORIZED:
             return DownError(f"the cluster at {self._server} does not accept the kubeconfig's credentials")
         return DownError(f"the cluster at {self._server} fails: {code} {words(message)}")
+
+
+def _unusable(kubeconfig: Path | None, why: str) -> str:
+    named = f" {kubeconfig}" if kubeconfig else ""
+    return f"the kubeconfig{named} cannot be used: {why}; see kubernetes.kubeconfig and kubernetes.context of the stack"
 
 
 def _resource(kind: Kind) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,18 @@ OVER = frozenset({"Succeeded", "Failed"})
 
 
 @dataclass(frozen=True, slots=True)
+class Barrier:
+    """A taint that pods do not bear, or a label that they select and the node has not; and whose pods."""
+
+    what: str
+    deployments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """A node. `allocatable` and `requested` are GPUs; the latter is None where the pods of all may not be read.
 
-    `keeps_out` has each taint that pods of the stack which ask for GPUs do not bear, with their deployments.
+    `barriers` are what keeps pods of the stack out which ask for GPUs.
     """
 
     name: str
@@ -26,13 +34,13 @@ class NodeStatus:
     allocatable: int
     requested: int | None
     message: str
-    keeps_out: tuple[tuple[str, tuple[str, ...]], ...]
+    barriers: tuple[Barrier, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Render for `plinth status --json`."""
-        taints = [{"taint": taint, "keepsOut": list(names)} for taint, names in self.keeps_out]
+        barriers = [{"what": item.what, "deployments": list(item.deployments)} for item in self.barriers]
         gpus = {"allocatable": self.allocatable, "requested": self.requested}
-        return {"name": self.name, "ready": self.ready, "gpus": gpus, "message": self.message, "taints": taints}
+        return {"name": self.name, "ready": self.ready, "gpus": gpus, "message": self.message, "keepsOut": barriers}
 
 
 def silent_nodes(nodes: Iterable[Object]) -> frozenset[str]:
@@ -66,19 +74,21 @@ def node_status(node: Object, pods: Iterable[Object] | None, workloads: Mapping[
         allocatable=offered,
         requested=None if pods is None else sum(_asked(pod) for pod in pods if _is_on(pod, name)),
         message=_trouble(node, ready, offered),
-        keeps_out=tuple(_keeps_out(node, workloads)),
+        barriers=tuple(_barriers(node, {name: item for name, item in sorted(workloads.items()) if item.gpus})),
     )
 
 
-def _keeps_out(node: Object, workloads: Mapping[str, Workload]) -> list[tuple[str, tuple[str, ...]]]:
-    spec = node.get("spec") or {}
-    found = []
-    for row in spec.get("taints") or ():
+def _barriers(node: Object, wanting: Mapping[str, Workload]) -> Iterator[Barrier]:
+    labels = metadata(node).get("labels") or {}
+    for row in (node.get("spec") or {}).get("taints") or ():
         taint = Taint(row.get("key") or "", row.get("value") or "", row.get("effect") or "")
-        names = tuple(name for name, item in sorted(workloads.items()) if item.gpus and not item.bears(taint))
+        names = tuple(name for name, item in wanting.items() if not item.bears(taint))
         if names and taint.effect != SOFT:
-            found.append((words(str(taint)), names))
-    return found
+            yield Barrier(words(f"taint {taint}"), names)
+    for label in sorted({label for item in wanting.values() for label in item.selector}):
+        names = tuple(name for name, item in wanting.items() if label in item.selector)
+        if labels.get(label[0]) != label[1]:
+            yield Barrier(words(f"no label {label[0]}={label[1]}"), names)
 
 
 def _trouble(node: Object, ready: Object, offered: int) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from plinth_runtime.contract.model_names import GROUP, VERSION, ModelKind
+from plinth_runtime.contract.status import StartupStatus
 from pulumi_plinth.engines.ome_runtime import GPU_RESOURCES
 from pulumi_plinth.errors import PlinthError
 from pulumi_plinth.model.findings import hide
@@ -73,11 +74,23 @@ class Selection:
     fields: Mapping[str, str] | None = None
 
 
-class Lists(Protocol):
-    """A cluster that can be asked for lists."""
+@dataclass(frozen=True, slots=True, order=True)
+class PodPort:
+    """A port of a pod."""
+
+    namespace: str
+    pod: str
+    port: int
+
+
+class Reader(Protocol):
+    """A cluster that can be asked."""
 
     def list(self, kind: Kind, selection: Selection) -> tuple[Object, ...]:
         """Return the objects of a kind. Raises ReadError."""
+
+    def startup(self, port: PodPort) -> StartupStatus | None:
+        """Return what a server's management port says of its start; None where it cannot be reached this way."""
 
 
 def metadata(item: Object) -> Object:

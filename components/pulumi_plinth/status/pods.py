@@ -1,17 +1,17 @@
 """A pod as it is now: one phase, why, and since when, in the words that servers on this host have too. Pure.
 
 The phases: pending (no node), creating (image, volumes), fetching (weights), starting, ready, unready (was ready),
-restarting, draining, stopped, failed, lost (its node is silent).
+restarting, draining, stopped, failed, lost (its node is silent); where the server itself was heard, its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from plinth_runtime.contract.status import Termination
+from plinth_runtime.contract.status import StartupStatus, Termination
 from pulumi_plinth import naming
-from pulumi_plinth.status.objects import Object, about, condition, gpus_asked, metadata, words
+from pulumi_plinth.status.objects import Object, PodPort, about, condition, gpus_asked, metadata, words
 
 SPEAKER = "plinth-runtime: "
 """How the last lines of our programs begin, which the kubelet takes as the message of an end."""
@@ -20,7 +20,8 @@ USUAL = frozenset({"ContainerCreating", "PodInitializing", ""})
 """Reasons of waiting that every pod has for a moment; where it lasts, an event says why."""
 
 BACK_OFF = "CrashLoopBackOff"
-SERVER = "server"
+SERVER, MANAGEMENT = "server", "management"
+"""Names of the container and of its port that says how it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,17 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What is known beside a pod: warnings, nodes that do not report, what servers said of themselves."""
+
+    events: tuple[Object, ...] = ()
+    silent: frozenset[str] = frozenset()
+    heard: Mapping[PodPort, StartupStatus] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PodStatus:
-    """One pod of a deployment. `launch` is the digest of what it serves."""
+    """One pod of a deployment. `launch` is the digest of what it serves; `heard` is what the server said itself."""
 
     name: str
     deployment: str
@@ -44,33 +54,55 @@ class PodStatus:
     gpus: int
     restarts: int
     launch: str
+    heard: StartupStatus | None = None
 
 
-def pod_status(pod: Object, events: tuple[Object, ...], silent: frozenset[str]) -> PodStatus:
-    """Describe a pod; `silent` are the nodes that do not report."""
+def pod_status(pod: Object, around: Around) -> PodStatus:
+    """Describe a pod."""
     meta, spec = metadata(pod), pod.get("spec") or {}
-    node = str(spec.get("nodeName") or "")
+    node, port = str(spec.get("nodeName") or ""), starting_port(pod)
+    heard = around.heard.get(port) if port else None
     return PodStatus(
         name=str(meta.get("name")),
         deployment=str((meta.get("labels") or {}).get(naming.INSTANCE_LABEL, "")),
-        verdict=_told(_judge(pod, node in silent), pod, events),
+        verdict=_told(_heard(heard) if heard else _judge(pod, node in around.silent), pod, around.events),
         node=node,
         gpus=gpus_asked(spec),
         restarts=sum(int(row.get("restartCount") or 0) for row in _containers(pod)),
         launch=str((meta.get("annotations") or {}).get(naming.LAUNCH_ANNOTATION, "")),
+        heard=heard,
     )
 
 
+def starting_port(pod: Object) -> PodPort | None:
+    """Return where a server that runs and is not ready can be asked; None if there is nothing to ask."""
+    if metadata(pod).get("deletionTimestamp") or condition(pod, "Ready").get("status") == "True":
+        return None
+    rows = {row.get("name"): row for row in (pod.get("status") or {}).get("containerStatuses") or ()}
+    containers = {item.get("name"): item for item in (pod.get("spec") or {}).get("containers") or ()}
+    if "running" not in ((rows.get(SERVER) or {}).get("state") or {}):
+        return None
+    ports = (containers.get(SERVER) or {}).get("ports") or ()
+    found = next((item["containerPort"] for item in ports if item.get("name") == MANAGEMENT), None)
+    meta = metadata(pod)
+    return PodPort(str(meta.get("namespace")), str(meta.get("name")), found) if found else None
+
+
 def last_words(message: str) -> str:
-    """Read the message of an end: the contract's document, our programs' last lines, else the last line of the log."""
+    """Read the message of an end: the contract's document, our programs' fault and advice, else the log's last line."""
     try:
         end = Termination.model_validate_json(message)
     except ValueError:
         lines = [line.strip() for line in message.strip().splitlines()]
         starts = [number for number, line in enumerate(lines) if line.startswith(SPEAKER)]
-        said = lines[starts[-1] :] if starts else lines[-1:]
+        said = lines[starts[-1] :][:2] if starts else lines[-1:]
         return "; ".join(said).removeprefix(SPEAKER)
     return f"{end.message}; {end.advice}"
+
+
+def _heard(status: StartupStatus) -> Verdict:
+    left = f"about {status.eta_seconds:.0f} s left" if status.eta_seconds else ""
+    return Verdict(str(status.phase), "", "; ".join(filter(None, (f"{status.percent:.0f} %", left, status.message))))
 
 
 def _judge(pod: Object, is_silent: bool) -> Verdict:  # noqa: FBT001 what is known of its node
@@ -161,7 +193,7 @@ def _told(verdict: Verdict, pod: Object, events: tuple[Object, ...]) -> Verdict:
     if verdict.phase == "creating" and not reason:
         event = next(about(events, pod), {})
         reason, message = event.get("reason") or reason, event.get("message") or message
-    return Verdict(verdict.phase, words(reason), words(message), verdict.since)
+    return replace(verdict, reason=words(reason), message=words(message))
 
 
 def _containers(pod: Object) -> Iterator[Object]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from plinth_runtime.contract.model_names import ModelKey, ModelKind
+from plinth_runtime.contract.status import StartupStatus
 from pulumi_plinth import naming
 from pulumi_plinth.status.nodes import has_gpus
 from pulumi_plinth.status.objects import (
@@ -17,34 +20,49 @@ from pulumi_plinth.status.objects import (
     STATEFUL_SETS,
     DownError,
     Kind,
-    Lists,
     Object,
+    PodPort,
+    Reader,
     ReadError,
     Selection,
     model_kind,
 )
+from pulumi_plinth.status.pods import starting_port
 from pulumi_plinth.status.report import Part, Seen, key_of
 from pulumi_plinth.status.wanted import Wanted
 
 OURS = {naming.NAME_LABEL: naming.SERVER}
 WARNINGS = {"type": "Warning"}
+MOST_ASKED, AT_ONCE = 16, 8
+"""Servers that are asked themselves: in the worst case nobody lets the question through, which takes its time."""
 
 
-def read(cluster: Lists, wanted: Wanted) -> Seen:
+def read(cluster: Reader, wanted: Wanted) -> Seen:
     """Read all that the report needs. Never raises for what the cluster does not tell."""
     reader = _Reader(cluster, wanted)
     try:
         reader.read()
     except DownError as error:
         reader.notes.append(str(error))
-    return Seen(reader.parts, reader.nodes, reader.pods, reader.models, tuple(reader.notes))
+    heard = ask(cluster, [pod for part in reader.parts.values() for pod in part.pods])
+    return Seen(reader.parts, reader.nodes, reader.pods, reader.models, tuple(reader.notes), heard)
+
+
+def ask(cluster: Reader, pods: Iterable[Object]) -> dict[PodPort, StartupStatus]:
+    """Ask the servers that start how far they are; those that cannot be reached say nothing."""
+    ports = sorted(port for pod in pods if (port := starting_port(pod)))[:MOST_ASKED]
+    if not ports:
+        return {}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = zip(ports, pool.map(cluster.startup, ports), strict=True)
+        return {port: answer for port, answer in answers if answer is not None}
 
 
 @dataclass(slots=True)
 class _Reader:
     """One reading: what was read so far."""
 
-    cluster: Lists
+    cluster: Reader
     wanted: Wanted
     parts: dict[str, Part] = field(default_factory=dict)
     nodes: tuple[Object, ...] | None = None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from plinth_runtime.contract.model_names import ModelKey
+from plinth_runtime.contract.status import StartupStatus
 from pulumi_plinth.status.models import ModelStatus, model_status
 from pulumi_plinth.status.nodes import NodeStatus, gpu_nodes, node_status, silent_nodes
-from pulumi_plinth.status.objects import Object, metadata
-from pulumi_plinth.status.pods import pod_status
+from pulumi_plinth.status.objects import Object, PodPort, metadata
+from pulumi_plinth.status.pods import Around, pod_status
 from pulumi_plinth.status.servers import Age, ServerStatus, server_status, service_addresses, untold
 from pulumi_plinth.status.wanted import Wanted, WantedServer
 from pulumi_plinth.status.workloads import workload_of
@@ -37,6 +38,7 @@ class Seen:
     models: Mapping[ModelKey, Object | None] | None = None
     notes: tuple[str, ...] = ()
     """What could not be read, and why: one line each."""
+    heard: Mapping[PodPort, StartupStatus] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,10 @@ class Report:
 def report(wanted: Wanted, seen: Seen) -> Report:
     """Describe what is wanted by what was seen."""
     silent = silent_nodes(seen.nodes or ())
-    servers = tuple(_server(item, seen.parts.get(item.namespace), silent) for item in wanted.servers)
+    around = {name: Around(part.events, silent, seen.heard) for name, part in seen.parts.items()}
+    servers = tuple(
+        _server(item, seen.parts.get(item.namespace), around.get(item.namespace, Around())) for item in wanted.servers
+    )
     workloads = {server.wanted.name: server.workload for server in servers if server.workload is not None}
     nodes = gpu_nodes(seen.nodes or (), workloads)
     return Report(
@@ -77,11 +82,11 @@ def report(wanted: Wanted, seen: Seen) -> Report:
     )
 
 
-def _server(wanted: WantedServer, part: Part | None, silent: frozenset[str]) -> ServerStatus:
+def _server(wanted: WantedServer, part: Part | None, around: Around) -> ServerStatus:
     if part is None:
-        return untold(wanted, "the cluster did not tell; see below")
+        return untold(wanted, "the cluster did not tell, the note says why")
     workload = workload_of(wanted.name, wanted.namespace, part.workloads, part.events)
-    pods = tuple(pod_status(pod, part.events, silent) for pod in part.pods)
+    pods = tuple(pod_status(pod, around) for pod in part.pods)
     address = service_addresses(part.services).get((wanted.namespace, wanted.name), "")
     return server_status(wanted, workload, pods, address)
 

@@ -14,8 +14,8 @@ Age = Callable[[str], float | None]
 """Seconds since a time as Kubernetes writes it; None for what is no time."""
 
 ORDER = (
-    *("failed", "lost", "restarting", "unready", "pending", "creating"),
-    *("fetching", "starting", "draining", "stopped", "ready"),
+    *("failed", "lost", "restarting", "unready", "pending", "creating", "fetching", "verifying", "joining"),
+    *("starting", "loading", "warming", "draining", "stopped", "ready"),
 )
 """Phases of pods, the worst first: the row of a deployment speaks of the worst."""
 
@@ -37,6 +37,7 @@ class ServerStatus:
     def to_json(self, age: Age) -> dict[str, Any]:
         """Render for `plinth status --json`: the keys of a server on this host, and those of pods."""
         replicas = self.workload.replicas if self.workload else None
+        heard = self.pods[0].heard if self.pods and self.pods[0].verdict.phase == self.phase else None
         return {
             "name": self.wanted.name,
             "endpoint": self.endpoint,
@@ -44,9 +45,9 @@ class ServerStatus:
             "phase": self.phase,
             "pid": None,
             "enginePid": None,
-            "percent": 100 if self.phase == READY else 0,
-            "phaseSeconds": age(self.since),
-            "weights": None,
+            "percent": 100 if self.phase == READY else heard.percent if heard else 0,
+            "phaseSeconds": heard.phase_seconds if heard else age(self.since),
+            "weights": heard.weights if heard else None,
             "restarts": sum(pod.restarts for pod in self.pods),
             "message": self.message,
             "target": "kubernetes",
@@ -87,7 +88,7 @@ def _judge(workload: Workload, pods: tuple[PodStatus, ...]) -> tuple[str, str, s
     if not replicas.wanted and all(pod.verdict.phase == "draining" for pod in pods):
         return STOPPED, "no replicas are asked for", ""
     worst = next((pod for pod in pods if pod.verdict.phase != READY), None)
-    why = workload.problem or (_said(worst) if worst else "")
+    why = "; ".join(part for part in (workload.problem, _said(worst) if worst else "") if part)
     if replicas.ready >= replicas.wanted:
         if replicas.updated >= replicas.wanted:
             ready = next((pod for pod in pods if pod.verdict.phase == READY), None)
@@ -95,13 +96,13 @@ def _judge(workload: Workload, pods: tuple[PodStatus, ...]) -> tuple[str, str, s
         told = f"{replicas.updated} of {replicas.wanted} replicas are of the newest revision"
         return UPDATING, "; ".join(part for part in (told, why) if part), worst.verdict.since if worst else ""
     if worst is None:
-        return PENDING, workload.problem or "no pod was made yet", ""
+        return PENDING, why or "no pod was made yet", ""
     return worst.verdict.phase, why, worst.verdict.since
 
 
 def _said(pod: PodStatus) -> str:
-    parts = (pod.name, pod.verdict.reason, pod.verdict.message)
-    return ": ".join(part for part in parts if part)
+    said = ": ".join(part for part in (pod.verdict.reason, pod.verdict.message) if part)
+    return f"{pod.name}: {said}" if said else ""
 
 
 def _badness(pod: PodStatus) -> tuple[int, str]:
@@ -114,7 +115,8 @@ def _pod_json(pod: PodStatus, workload: Workload | None, age: Age) -> dict[str, 
         "phase": pod.verdict.phase,
         "reason": pod.verdict.reason,
         "message": pod.verdict.message,
-        "phaseSeconds": age(pod.verdict.since),
+        "phaseSeconds": pod.heard.phase_seconds if pod.heard else age(pod.verdict.since),
+        "percent": pod.heard.percent if pod.heard else None,
         "node": pod.node or None,
         "gpus": pod.gpus,
         "restarts": pod.restarts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +44,8 @@ def survey(spec: StackSpec, root: Path, endpoints: Mapping[str, str], said: Acce
         cluster = Cluster.open(access.kubeconfig, access.context)
     except DownError as error:
         return report(sought, Seen({}, notes=(str(error),)))
-    return report(sought, read(cluster, sought))
+    with closing(cluster):
+        return report(sought, read(cluster, sought))
 
 
 def age(time: str) -> float | None:
