@@ -24,6 +24,7 @@ bert 12 768 12 - - 30522 512 - 1
 bitnet 30 2560 20 5 - 128256 2048 - 0
 bloom 2 64 8 - - 250880 - - 1
 camembert 12 768 12 - - 30522 512 - 1
+clip_text_model 12 512 8 - - 49408 77 - 1
 cohere 40 8192 64 - - 256000 8192 - 1
 cohere2 40 8192 64 - - 256000 8192 4096 1
 dbrx 24 2048 16 1 - 32000 2048 - 0
@@ -109,6 +110,8 @@ qwen3_vl_moe_text 24 2048 16 16 - 151936 128000 - 1
 qwen3_vl_text 32 4096 32 32 128 151936 128000 - 0
 roberta 12 768 12 - - 50265 512 - 1
 seed_oss 64 4096 80 8 128 155136 524288 - 0
+siglip2_text_model 12 768 12 - - 32000 64 - 1
+siglip_text_model 12 768 12 - - 32000 64 - 1
 smollm3 36 2048 16 4 - 128256 32768 - 1
 solar_open 48 4096 64 8 128 196608 131072 - 0
 stablelm 32 2560 32 32 - 50304 4096 - 0
@@ -118,7 +121,8 @@ zamba2 54 2560 32 - - 32000 4096 - 1
 """
 
 TEXT_TYPES: Mapping[str, str] = {
-    "audioflamingo3": "qwen2", "aya_vision": "cohere2", "blip-2": "opt", "cohere2_vision": "cohere2",
+    "audioflamingo3": "qwen2", "aya_vision": "cohere2", "blip-2": "opt", "clip": "clip_text_model",
+    "cohere2_vision": "cohere2",
     "colmodernvbert": "modernbert", "colpali": "gemma", "colqwen2": "qwen2_vl_text", "cosmos3_omni": "qwen3_vl_text",
     "deepseek_vl": "llama", "deepseek_vl_hybrid": "llama", "exaone4_5": "exaone4", "fast_vlm": "qwen2",
     "fun_asr_nano": "qwen3", "fuyu": "persimmon", "gemma3": "gemma3_text", "gemma3n": "gemma3n_text",
@@ -133,7 +137,8 @@ TEXT_TYPES: Mapping[str, str] = {
     "perception_lm": "llama", "pp_chart2table": "qwen2", "qianfan_ocr": "qwen3", "qwen2_5_vl": "qwen2_5_vl_text",
     "qwen2_audio": "qwen2", "qwen2_vl": "qwen2_vl_text", "qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text",
     "qwen3_asr": "qwen3", "qwen3_vl": "qwen3_vl_text", "qwen3_vl_moe": "qwen3_vl_moe_text",
-    "shieldgemma2": "gemma3_text", "smolvlm": "llama", "vibevoice": "qwen2", "vibevoice_asr": "qwen2",
+    "shieldgemma2": "gemma3_text", "siglip": "siglip_text_model", "siglip2": "siglip2_text_model",
+    "smolvlm": "llama", "vibevoice": "qwen2", "vibevoice_asr": "qwen2",
     "video_llama_3": "qwen2", "video_llava": "llama", "vipllava": "llama", "voxtral": "llama",
 }  # fmt: skip
 """Composite model type -> the type of its language model, for text parts that do not name theirs."""

@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from plinth_runtime.contract.card_blocks import layer_heads
 from plinth_runtime.contract.card_config import ATTENTION_FREE, MAX_LAYERS, Settings
 from plinth_runtime.contract.card_files import mapping, whole
 from plinth_runtime.contract.card_types import Experts, LayerGroup, LayerKind, MlaRanks
 
 MLA_TYPES = frozenset({
-    "axk1", "bailing_hybrid", "deepseek_mtp", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite",
-    "glm_moe_dsa", "kimi_k2", "kimi_linear", "longcat_flash", "mistral4", "pangu_ultra_moe",
+    "axk1", "bailing_hybrid", "deepseek_mtp", "deepseek_v2", "deepseek_v3", "deepseek_v32", "dots3_note",
+    "glm4_moe_lite", "glm5_next", "glm5_next_text", "glm_moe_dsa", "hy_v4", "kimi_k2", "kimi_linear", "longcat_flash",
+    "mistral4", "pangu_ultra_moe",
 })  # fmt: skip
 
 KINDS: Mapping[str, LayerKind] = {
@@ -79,16 +81,23 @@ def mla_ranks(settings: Settings) -> MlaRanks | None:
         return None
     return MlaRanks(
         kv_lora_rank=rank,
-        qk_rope_head_dim=settings.count("qk_rope_head_dim") or 64,
-        qk_nope_head_dim=settings.count("qk_nope_head_dim") or 128,
-        v_head_dim=settings.count("v_head_dim") or 128,
+        qk_rope_head_dim=_said(settings, "qk_rope_head_dim", 64),
+        qk_nope_head_dim=_said(settings, "qk_nope_head_dim", 128),
+        v_head_dim=_said(settings, "v_head_dim", 128),
         q_lora_rank=settings.count("q_lora_rank"),
     )
 
 
+def _said(settings: Settings, key: str, default: int) -> int:
+    """Return a size that may be zero; GLM-5's keys have no rotary part."""
+    found = whole(settings.text.get(key))
+    return default if found is None else found
+
+
 def sliding_window(settings: Settings) -> int | None:
     """Return the window that counts: opted in where the type asks for that, never zero."""
-    if settings.text_type in OPT_IN and settings.text.get("use_sliding_window") is not True:
+    wanted = settings.text.get("use_sliding_window")
+    if wanted is False or (settings.text_type in OPT_IN and wanted is not True):
         return None
     return settings.count("sliding_window", "local_attention")
 
@@ -119,7 +128,8 @@ def _heads(settings: Settings) -> int:
         new = settings.text.get("new_decoder_architecture") is True
         if not new and settings.text.get("multi_query", True) is True:
             return 1
-    return settings.count("num_key_value_heads") or settings.count("num_attention_heads") or 0
+    own = next((heads for heads in layer_heads(settings) or () if heads), None)
+    return own or settings.count("num_key_value_heads") or settings.count("num_attention_heads") or 0
 
 
 def _head_dim(settings: Settings, mla: MlaRanks | None) -> int:
@@ -136,12 +146,18 @@ def _head_dim(settings: Settings, mla: MlaRanks | None) -> int:
 
 def _pattern(settings: Settings, window: int | None) -> tuple[LayerKind, ...]:
     count = min(settings.layers, MAX_LAYERS)
-    for reader in (_listed, _lettered, _numbered, _spaced):
+    for reader in (_absent, _listed, _lettered, _numbered, _spaced):
         found = reader(settings, window)
         if found is not None and len(found) == count:
             return found
     kind: LayerKind = "sliding" if window else "full"
     return ("mamba" if settings.text_type in ATTENTION_FREE else kind,) * count
+
+
+def _absent(settings: Settings, _window: int | None) -> tuple[LayerKind, ...] | None:
+    """Read which layers attend to nothing at all."""
+    heads = layer_heads(settings)
+    return tuple("full" if count else "none" for count in heads) if heads and not all(heads) else None
 
 
 def _listed(settings: Settings, _window: int | None) -> tuple[LayerKind, ...] | None:
@@ -227,6 +243,9 @@ def _groups(
     """Count layers by kind. Layers that read another layer's cache (Gemma 3n and 4) keep nothing."""
     shared = settings.count("num_kv_shared_layers") or 0
     own = pattern[: len(pattern) - shared] if shared < len(pattern) else pattern
+    heads = layer_heads(settings)
+    if heads and set(pattern) <= {"full", "none"}:
+        return tuple(_group(settings, "full", heads.count(n), (n, shape[1]), window) for n in dict.fromkeys(heads) if n)
     groups = [_group(settings, kind, own.count(kind), shape, window) for kind in dict.fromkeys(own) if kind != "none"]
     if settings.text_type == "zamba2":  # hybrid layers have both
         groups = [group for group in groups if group.kind != "mamba"]
@@ -242,7 +261,7 @@ def _group(settings: Settings, kind: LayerKind, layers: int, shape: tuple[int, i
         return LayerGroup(kind=kind, layers=layers, conv_state=conv, recurrent_state=recurrent)
     if kind == "mla":
         return LayerGroup(kind=kind, layers=layers, kv_heads=1, head_dim=dim)
-    if kind == "full" and settings.text_type == "gemma4_text":
+    if kind == "full" and (settings.text_type == "gemma4_text" or settings.count("global_head_dim")):
         if settings.text.get("attention_k_eq_v") is True:
             heads = settings.count("num_global_key_value_heads") or heads
         dim = settings.count("global_head_dim") or GEMMA4_GLOBAL_DIM

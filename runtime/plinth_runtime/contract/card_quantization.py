@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from plinth_runtime.contract.card_types import Quantization
 
 BITS: Mapping[str, int] = {
     "fp8": 8, "fbgemm_fp8": 8, "modelopt": 8, "modelopt_mxfp8": 8, "mxfp8": 8, "mxfp4": 4, "modelopt_fp4": 4,
-    "experts_int8": 8, "bitnet": 2,
+    "experts_int8": 8, "bitnet": 2, "eetq": 8, "fouroversix": 4,
 }  # fmt: skip
 """Bits of methods that have one width; the others say theirs."""
 
@@ -20,6 +21,9 @@ MODELOPT: Mapping[str, str] = {
     "W4A16_NVFP4": "modelopt_fp4", "MXFP8": "modelopt_mxfp8", "MIXED_PRECISION": "modelopt_mixed",
 }  # fmt: skip
 """NVIDIA ModelOpt's quant_algo -> vLLM's method."""
+
+
+_WIDTH = re.compile(r"(?:u?int|float|fp|nvfp|mxfp)(\d{1,2})(?:$|[^\d])")
 
 
 def read_quantization(settings: Settings, separate: Mapping[str, Any] | None) -> Quantization | None:
@@ -32,15 +36,16 @@ def read_quantization(settings: Settings, separate: Mapping[str, Any] | None) ->
     inner = mapping(config.get("quantization"))
     algorithm = text(config.get("quant_algo")) or text(inner.get("quant_algo"))
     method = (text(config.get("quant_method")) or "").lower().replace("compressed_tensors", "compressed-tensors")
+    method = method.removeprefix("intel/")
     if method in ("", "modelopt") and algorithm:
         method = MODELOPT.get(algorithm.upper(), "modelopt")
     weights, inputs = _first_group(config)
     return Quantization(
         method=method or "unknown",
         bits=whole(weights.get("num_bits")) or _bits(config, method),
-        group_size=whole(weights.get("group_size"))
-        or whole(config.get("group_size"))
-        or whole(inner.get("group_size")),
+        group_size=next(
+            (found for part in (weights, config, inner, *_own(config)) if (found := _group_size(part))), None
+        ),
         format=text(config.get("format")) or text(config.get("fmt")) or (algorithm.lower() if algorithm else None),
         activations=_activations(config, inputs),
         kv_cache=_cache_format(config, inner),
@@ -55,10 +60,35 @@ def _first_group(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     return {}, {}
 
 
+def _group_size(part: Mapping[str, Any]) -> int | None:
+    return whole(part.get("group_size")) or whole(part.get("q_group_size"))
+
+
+def _own(config: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Return the parts in which HQQ and TorchAO keep their settings."""
+    kind = config.get("quant_type")
+    default = mapping(mapping(kind).get("default"))
+    hqq = mapping(mapping(config.get("quant_config")).get("weight_quant_params"))
+    return hqq, mapping(default.get("_data")), mapping(config.get("quant_type_kwargs"))
+
+
 def _bits(config: Mapping[str, Any], method: str) -> int | None:
     if method == "bitsandbytes":
-        return 4 if config.get("load_in_4bit") is True else 8
-    return whole(config.get("bits")) or whole(config.get("w_bit")) or BITS.get(method)
+        return 4 if any(config.get(key) is True for key in ("load_in_4bit", "_load_in_4bit")) else 8
+    said = whole(config.get("bits")) or whole(config.get("w_bit")) or whole(_own(config)[0].get("nbits"))
+    return said or BITS.get(method) or _named_bits(config)
+
+
+def _named_bits(config: Mapping[str, Any]) -> int | None:
+    """Read bits out of a type's name: Quanto's `int4`, TorchAO's `Int4WeightOnlyConfig`, Quark's `fp8_e4m3`."""
+    kind = config.get("quant_type")
+    weight = mapping(mapping(config.get("global_quant_config")).get("weight"))
+    names = (config.get("weights"), kind, mapping(mapping(kind).get("default")).get("_type"), weight.get("dtype"))
+    for name in names:
+        match = _WIDTH.search(name.lower()) if isinstance(name, str) else None
+        if match:
+            return int(match[1])
+    return None
 
 
 def _activations(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:

@@ -20,8 +20,29 @@ POOLING_KEYS: Mapping[str, str] = {
     "pooling_mode_lasttoken": "last",
 }  # fmt: skip
 POOLING_NAMES: Mapping[str, str] = {"lasttoken": "last"}
+GENERATING_MODELS = frozenset({
+    "ChatGLMModel", "MiDashengLMModel", "MossAudioModel", "Qwen2_5OmniModel", "UltravoxModel",
+})  # fmt: skip
+"""Classes called …Model that generate all the same; the others embed, as in vLLM's `_SUFFIX_TO_DEFAULTS`."""
+
+IMAGE_KEYS = (
+    "vision_config", "vision_tower_config", "visual", "vit_config", "img_processor", "mm_vision_tower",
+    "vision_tower_name", "visual_tokenizer_config",
+)  # fmt: skip
+AUDIO_KEYS = ("audio_config", "audio_encoder_config", "audio_processor", "sound_config", "speech_config")
+"""Keys under which multimodal models keep what sees and hears."""
+
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_new_tokens", "do_sample")
 MAX_COMPONENTS = 100
+RANKED = frozenset({"lora", "adalora", "loha", "lokr", "randlora", "vera"})
+"""Methods of PEFT whose adapters have a rank."""
+
+VARIANTS: Mapping[str, str] = {
+    "use_rslora": "rslora", "use_dora": "dora", "use_qalora": "qalora", "lora_bias": "bias",
+    "alora_invocation_tokens": "alora", "layer_replication": "layer_replication", "rank_pattern": "rank_pattern",
+    "alpha_pattern": "alpha_pattern",
+}  # fmt: skip
+"""Keys of adapter_config.json that change what a LoRA means -> their names."""
 
 
 def read_sentence_limit(folder: Folder) -> int | None:
@@ -57,15 +78,23 @@ def read_adapter(folder: Folder) -> Adapter | None:
     config = folder.object("adapter_config.json")
     if config is None:
         return None
+    method = (text(config.get("peft_type")) or "LORA").lower()
     rank = whole(config.get("r")) or whole(config.get("rank"))
     base = text(config.get("base_model_name_or_path"))
+    if not rank and method not in RANKED:
+        folder.faults.append(f"adapter_config.json describes {method}, which has no rank; engines here serve lora only")
+    elif not rank:
+        folder.faults.append("adapter_config.json has no r (rank)")
+    if base is None:
+        folder.faults.append("adapter_config.json has no base_model_name_or_path, the model that it works on")
     if not rank or base is None:
-        folder.faults.append("adapter_config.json has no r (rank) or no base_model_name_or_path")
         return None
+    patterns = mapping(config.get("rank_pattern")).values()
     return Adapter(
-        method=(text(config.get("peft_type")) or "LORA").lower(),
+        method=method,
         base_model=base,
-        rank=rank,
+        rank=max(rank, *(found for value in patterns if (found := whole(value))), 0),
+        variants=tuple(name for key, name in VARIANTS.items() if config.get(key) not in (None, False, {}, [])),
         alpha=number(config.get("lora_alpha")) or float(rank),
         target_modules=_names(config.get("target_modules")),
         modules_to_save=_names(config.get("modules_to_save")),
@@ -108,8 +137,14 @@ def kind_of(settings: Settings, embedding: Embedding | None, task: str) -> CardK
         return "rerank" if one or task == "text-ranking" else "classify"
     if task == "text-ranking":
         return "rerank"
-    bare = name.endswith(("Model", "ForMaskedLM", "Embedding", "BertModel")) or settings.encoder_only
-    return "embed" if embedding is not None or bare else "generate"
+    return "embed" if embedding is not None or settings.encoder_only or _is_bare(name) else "generate"
+
+
+def _is_bare(name: str) -> bool:
+    """Tell a class that ends in vectors from one that ends in tokens, as vLLM does."""
+    if name.endswith(("LMHeadModel", "ChatModel")) or name in GENERATING_MODELS:
+        return False
+    return name.endswith(("Model", "ForMaskedLM", "Embedding", "ForTextEncoding"))
 
 
 def default_embedding(settings: Settings) -> Embedding:
@@ -126,11 +161,9 @@ def capabilities_of(kind: CardKind, settings: Settings) -> tuple[str, ...]:
         return fixed[kind]
     parts = {**settings.root, **mapping(settings.root.get("thinker_config"))}
     found = ["TEXT_TO_TEXT"]
-    if any(
-        isinstance(parts.get(key), dict) and parts[key] for key in ("vision_config", "vision_tower_config", "visual")
-    ):
+    if any(isinstance(parts.get(key), (dict, str)) and parts[key] for key in IMAGE_KEYS):
         found.append("IMAGE_TEXT_TO_TEXT")
-    if any(isinstance(parts.get(key), dict) and parts[key] for key in ("audio_config", "audio_encoder_config")):
+    if any(isinstance(parts.get(key), (dict, str)) and parts[key] for key in AUDIO_KEYS):
         found.append("AUDIO_TO_TEXT")
     return tuple(found)
 

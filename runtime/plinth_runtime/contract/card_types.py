@@ -93,6 +93,7 @@ class Adapter(Document):
     target_modules: tuple[str, ...] = ()
     modules_to_save: tuple[str, ...] = ()
     base_revision: str | None = None
+    variants: tuple[str, ...] = Field(default=(), description="What it has beyond plain LoRA: rslora, dora, bias…")
 
 
 class Diffusion(Document):
