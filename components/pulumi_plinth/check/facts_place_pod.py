@@ -219,7 +219,8 @@ def _volumes(facts: Facts) -> Iterator[Volume]:
     if kind.startswith("hostpath"):
         yield Volume("hostPath", mount, owner=facts.text("(.*_)?owner"))
     elif mount and mount.rstrip("/") != SHARED_MEMORY:
-        yield Volume("claim" if "empty" not in kind else "emptyDir", mount.split(",")[0].strip())
+        fixed = facts.flag("(mount_|volume_|model_)?read_only(_mount)?")
+        yield Volume("claim" if "empty" not in kind else "emptyDir", mount.split(",")[0].strip(), read_only=fixed)
     medium = facts.text("empty_?dir_medium|medium")
     if size is not None or medium:
         yield Volume("emptyDir", None, size, medium)

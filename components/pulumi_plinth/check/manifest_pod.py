@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pulumi_plinth.check.facts_place_words import taints_of
@@ -174,7 +174,8 @@ def _volumes(part: Part) -> list[Volume]:
     found = []
     for mounted in entries(part.server, "volumeMounts"):
         mount, name = text(mounted, "mountPath"), text(mounted, "name") or ""
-        found.append(_volume(part, kinds.get(name, {}), name, mount))
+        volume = _volume(part, kinds.get(name, {}), name, mount)
+        found.append(replace(volume, read_only=flag(mounted, "readOnly")))
     return found
 
 

@@ -60,6 +60,8 @@ class Volume:
     """Who owns a host's folder: root, or a user's number."""
     claim: str | None = None
     """The claim's name."""
+    read_only: bool | None = None
+    """Whether it is mounted without leave to write."""
 
 
 @dataclass(frozen=True, slots=True)

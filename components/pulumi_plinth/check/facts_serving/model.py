@@ -41,7 +41,7 @@ NUMBERS: Mapping[str, tuple[str, str]] = {
     "intermediate_size": ("intermediate_size", "intermediate_size|ffn_(hidden_size|dim)"),
     "max_context": (
         "max_position_embeddings",
-        "max_position_embeddings|n_positions|(trained|native)_(context|length)|derived_max_model_len|max_target_positions",
+        "max_position_embeddings|n_positions|(trained|native)_(context|length)|derived_max_model_len|max_target_positions|seq_length|n_ctx",
     ),
 }
 """Field of a card -> config.json's key and how people spell it."""

@@ -41,6 +41,7 @@ TYPES: tuple[tuple[str, str], ...] = (
 """Pattern over a name in small letters with dashes -> model type, the first that is found."""
 
 METHODS: tuple[tuple[str, Quantization], ...] = (
+    (r"w4a8", Quantization(method="compressed-tensors", bits=4, group_size=128, format="w4a8")),
     (r"gptq.*int8|w8a16", Quantization(method="gptq", bits=8, group_size=128)),
     (r"gptq|int4|w4a16|autoround", Quantization(method="gptq", bits=4, group_size=128)),
     (r"awq", Quantization(method="awq", bits=4, group_size=128)),

@@ -208,7 +208,22 @@ def read_only_root(subject: Subject) -> Iterator[Verdict]:
         )
 
 
+def read_only_mount(subject: Subject) -> Iterator[Verdict]:
+    """Demand leave to write where the hub's cache lies: it writes locks also beside files that are all there
+    (llm-d-incubation/llm-d-modelservice#243).
+    """
+    container = subject.place.pod.container
+    volume = covering(container.volumes or (), container.cache_folder) if container.cache_folder else None
+    if volume is not None and volume.read_only:
+        yield refuse(
+            "read-only-cache",
+            "pod.container.volumeMounts",
+            f"{container.cache_folder} lies in {volume.mount}, which is mounted read-only",
+            "leave readOnly out, or name the model by the folder it lies in",
+        )
+
+
 RULES = (
     ephemeral_limit, outside_mount, volume_sizes, unbounded, boot_not_grown, grow_order, node_disk, allocatable_disk,
-    parallel_pulls, boot_size, read_only_root,
+    parallel_pulls, boot_size, read_only_root, read_only_mount,
 )  # fmt: skip

@@ -13,6 +13,7 @@ from pulumi_plinth.check.serving_rules import (
     models,
     pairs,
     precision,
+    schemes,
     speculation,
 )
 
@@ -50,6 +51,9 @@ SERVING_RULES: tuple[Rule, ...] = (
     precision.fp8_blocks,
     precision.kernels_of_the_image,
     precision.consumer_fp4,
+    schemes.packed,
+    schemes.hopper_only,
+    schemes.experts,
     machine.driver,
     machine.processor,
     machine.published,

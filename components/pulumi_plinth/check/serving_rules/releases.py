@@ -141,6 +141,18 @@ PARSERS_SINCE: Mapping[str, Version] = {
 """Parsers of before the first release whose sources were read (engines/history.py); the earliest that can be
 (vllm-project/vllm#9312)."""
 
+PACKED_FROM_AMPERE = Span(last=(0, 11))
+"""4-bit weights in compressed-tensors needed capability 8.0 (vllm-project/vllm#25022, #29732), later 7.5."""
+
+SMALL_FLOATS_FROM_AMPERE = Span(last=(0, 14))
+"""4-bit floats as weights alone needed capability 8.0 (vllm-project/vllm#32838), later 7.5 (#45375)."""
+
+HOPPER_W4A8 = Span(last=(0, 15))
+"""4-bit weights with 8-bit activations have kernels for Hopper only (vllm-project/vllm#35439)."""
+
+EXPERTS_WITHOUT_INT8 = Span(last=(0, 6))
+"""Experts in 8-bit integers of compressed-tensors were not read (vllm-project/llm-compressor#859)."""
+
 METHODS: tuple[tuple[str, Span, tuple[int, int]], ...] = (
     ("awq", Span(last=(0, 2, 0)), (8, 0)),
     ("awq", Span(first=(0, 2, 1)), (7, 5)),
