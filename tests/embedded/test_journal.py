@@ -54,6 +54,17 @@ def test_what_did_not_change_is_not_written(start):
     assert not journal.changed
 
 
+def test_a_preview_keeps_its_account_without_a_place_to_write():
+    """Without a place to write to, steps are recorded all the same, references follow renames, and nothing changed."""
+    journal = Journal(Snapshot((_resource("a", id="1"),)), None)
+    journal.rename("urn:pulumi:dev::p::a:b:C::old", "urn:pulumi:dev::p::a:b:C::a")
+    operation = journal.begin("creating", _resource("b"))
+    journal.end(operation, new=_resource("b", id="2", dependencies=("urn:pulumi:dev::p::a:b:C::old",)))
+    assert _names(journal.snapshot()) == [("b", "2"), ("a", "1")]
+    assert journal.snapshot().resources[0].dependencies == ("urn:pulumi:dev::p::a:b:C::a",)
+    assert not journal.changed
+
+
 def test_interrupted_operations_of_earlier_runs(start):
     """An interrupted create stays until it is made, an interrupted update or delete is simply due again."""
     pending = [

@@ -313,6 +313,16 @@ def test_progress_of_providers_arrives_while_they_work(box):
     assert kinds.index("StepStarted x") < kinds.index("making x") < kinds.index("StepFinished x")
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_debugging_messages_come_on_request_only(box, debug):
+    """What the SDK says for its own debugging is an event if asked for; what the program says always is."""
+    box.program('import pulumi\nfrom boxes import Box\npulumi.log.info("told", resource=Box("x", "1"))\n')
+    box.run("preview", debug=debug)
+    assert box.messages("info") == ["told"]
+    assert any("registering resource" in line for line in box.messages("debug")) is debug
+    assert bool(box.messages("debug")) is debug
+
+
 def test_update_history_is_kept_as_pulumi_does(box):
     """Each update leaves a history entry with its checkpoint, and a backup when the state changed."""
     box.program('from boxes import Box\nBox("x", "1")\n')

@@ -76,7 +76,7 @@ class Engine:
         base = stack.snapshot() or Snapshot()
         config = resolve_config(stack, secrets.append)
         dry_run = self._kind == "preview"
-        journal = Journal(base, (lambda _: None) if dry_run else self._saver())
+        journal = Journal(base, None if dry_run else self._saver())
         run = Run(stack.project, stack.name, config, stack.options, self._on_event, stack.outputs_of, dry_run)
         deployment = self.deployment = Deployment(run, journal)
         deployment.mask([*secrets, *({"i": r.inputs, "o": r.outputs} for r in base.resources)])
@@ -190,6 +190,7 @@ class Engine:
                 "root": str(run.project.root),
                 "parallel": run.options.parallel,
                 "dryRun": run.dry_run,
+                "debug": run.options.debug,
                 "config": dict(run.config.values),
                 "secretKeys": sorted(run.config.secret_keys),
             }

@@ -66,6 +66,8 @@ class Options:
     """Let `up` preview first, so that whatever can be refused is refused before anything is created."""
     passphrase: str | None = None
     """Passphrase of the stack's secrets; None reads PULUMI_CONFIG_PASSPHRASE or ..._FILE."""
+    debug: bool = False
+    """Report what Pulumi's SDK says for its own debugging, as Diagnostics of severity debug; a fifth of its time."""
 
 
 @dataclass(frozen=True)

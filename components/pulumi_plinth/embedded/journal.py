@@ -27,7 +27,8 @@ class Journal:
     That order keeps every resource behind those it refers to, which the Pulumi CLI verifies.
     """
 
-    def __init__(self, base: Snapshot, save: Callable[[Snapshot], None]) -> None:
+    def __init__(self, base: Snapshot, save: Callable[[Snapshot], None] | None) -> None:
+        """Begin with a state; without `save` (a preview) nothing is written, hence nothing compared either."""
         self._save, self._salt = save, base.salt
         self._lock = threading.RLock()
         self.old = [Entry(resource) for resource in base.resources]
@@ -42,7 +43,9 @@ class Journal:
     def snapshot(self) -> Snapshot:
         """Return the state as of now."""
         with self._lock:
-            resources = tuple(entry.resource.renamed(self._renames) for entry in (*self.new, *self.old))
+            resources = tuple(entry.resource for entry in (*self.new, *self.old))
+            if self._renames:
+                resources = tuple(resource.renamed(self._renames) for resource in resources)
             return Snapshot(resources, (*self._inherited, *self._running), self._salt)
 
     def begin(self, kind: str, resource: Resource) -> Operation:
@@ -110,6 +113,8 @@ class Journal:
             self._flush()
 
     def _flush(self) -> None:
+        if self._save is None:
+            return
         snapshot = self.snapshot()
         if not _same(snapshot, self._written):
             self._save(snapshot)

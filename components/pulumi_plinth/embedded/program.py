@@ -30,7 +30,7 @@ def main() -> int:
     pulumi.runtime.configure(
         pulumi.runtime.Settings(
             monitor=settings["monitor"],
-            engine=settings["engine"],
+            engine=settings["engine"] if settings["debug"] else _Quiet(settings["engine"]),
             project=settings["project"],
             stack=settings["stack"],
             parallel=settings["parallel"],
@@ -62,8 +62,29 @@ def main() -> int:
     return 1
 
 
-def _execute(entry: str) -> None:
+class _Quiet:
+    """The engine, spared what the SDK says for its own debugging: several calls a resource, and it waits for each."""
+
+    def __init__(self, address: str) -> None:
+        import grpc
+        from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+
+        self._stub, self._debug = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)), engine_pb2.DEBUG
+
+    def Log(self, request: Any) -> None:  # noqa: N802 - the protocol's name
+        """Tell the engine what people may read."""
+        if request.severity != self._debug:
+            self._stub.Log(request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stub, name)
+
+
+async def _execute(entry: str) -> None:
     runpy.run_path(entry, run_name="__main__")
+    # Without a registration that has begun, the SDK would wait for outputs, looking through all of them each time one
+    # is there: a quarter of its work where there are thousands. So let registrations begin, which it awaits in turn.
+    await asyncio.sleep(0)
 
 
 if __name__ == "__main__":

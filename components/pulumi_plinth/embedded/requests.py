@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,9 @@ _REFUSED = {
     "state_migrations": "the option 'state_migrations'",
     "envVarMappings": "the option 'env_var_mappings'",
 }
+
+_SOURCE_FILES = 1024
+"""Files whose place is remembered: every registration names some twenty frames, all of the same few files."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +145,13 @@ def _position(position: Any, root: Path) -> str:
     """Write a source line relative to the project, so that state does not depend on where the project lies."""
     if not position.uri.startswith("file:"):
         return ""
-    path = unquote(urlsplit(position.uri).path)
-    relative = Path(path).relative_to(root).as_posix() if path.startswith(f"{root}/") else _climb(path, root)
-    return f"project:///{relative}#{position.line}"
+    return f"project:///{_relative(position.uri, root)}#{position.line}"
+
+
+@lru_cache(maxsize=_SOURCE_FILES)
+def _relative(uri: str, root: Path) -> str:
+    path = unquote(urlsplit(uri).path)
+    return Path(path).relative_to(root).as_posix() if path.startswith(f"{root}/") else _climb(path, root)
 
 
 def _climb(path: str, root: Path) -> str:
