@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -12,11 +13,11 @@ from pulumi_plinth.errors import nearest
 from pulumi_plinth.model.dialects import paths
 from pulumi_plinth.model.dialects.deepextension import DEEPEXTENSION
 from pulumi_plinth.model.dialects.kaito import KAITO
-from pulumi_plinth.model.dialects.markdown import blocks, lost_indentation
+from pulumi_plinth.model.dialects.markdown import Block, blocks, here_documents, lost_indentation
 from pulumi_plinth.model.dialects.modelfile import MODELFILE, TEXT_KEY
 from pulumi_plinth.model.dialects.modelfile_text import looks_like
 from pulumi_plinth.model.dialects.nstream import NSTREAM
-from pulumi_plinth.model.dialects.ome import OME
+from pulumi_plinth.model.dialects.ome import OME, is_piece
 from pulumi_plinth.model.dialects.oumi import OUMI, job_hint
 from pulumi_plinth.model.dialects.plinth import CONFIG_KEY, PLINTH, expand
 from pulumi_plinth.model.dialects.source import Document, load
@@ -34,6 +35,9 @@ _WANTED = (
     "an OME, Nstream AI or KAITO object, a DeepExtension registration, an Oumi recipe, a Modelfile or a stack file"
 )
 
+
+_CLAIM = re.compile(r"^[ \t]*apiVersion:[ \t]*[\"']?(ome\.io|kaito\.sh|llm\.nstream\.ai)/", re.MULTILINE)
+"""What says that a block wants to be one of these documents, whether it can be read or not."""
 
 _FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -108,23 +112,31 @@ def _documents(file: str, content: str | bytes) -> tuple[list[Document], list[Fi
     parts = [part for document in documents for part in expand(document)]
     if any(_known(part) for part in parts):
         return parts, faults
-    if fenced := blocks(text):
-        return _of_page(file, fenced), []
+    if inside := blocks(text) or here_documents(text):
+        found, broken = _of_page(file, inside)
+        if found or broken:
+            return found, broken
     explained = any("lost its indentation" in fault.message for fault in faults)
     return parts, faults if explained else lost_indentation(file, text) or faults
 
 
-def _of_page(file: str, fenced: list[tuple[int, str]]) -> list[Document]:
-    """Return the documents of a Markdown page that some dialect knows; a page shows other things as well."""
+def _of_page(file: str, inside: list[Block]) -> tuple[list[Document], list[Finding]]:
+    """Return the documents of a page or script that some dialect knows, and known ones that cannot be read.
+
+    A page shows other things as well. Pieces of a model count only where it shows no model.
+    """
     found: list[Document] = []
-    for line, text in fenced:
+    broken: list[Finding] = []
+    for line, text in inside:
         if looks_like(text):
             found.append(Document(file, line, {TEXT_KEY: text}))
             continue
-        documents, _ = load(file, text, line)
+        documents, faults = load(file, text, line)
+        broken.extend(faults if _CLAIM.search(text) else [])
         parts = [part for document in documents for part in expand(document)]
         found.extend(part for part in parts if _known(part))
-    return found
+    whole = [part for part in found if not is_piece(part.value)]
+    return whole or found, broken
 
 
 def _known(document: Document) -> bool:

@@ -81,8 +81,11 @@ PLACES = (Row("spec.storage.storageUri", "storage.uri"), Row("spec.storage.path"
 
 def detect(document: Any) -> bool:
     """Recognise the two kinds, and their storage and status on their own, so that they can be explained."""
-    if is_kind(document, "ome.io", "BaseModel", "ClusterBaseModel"):
-        return True
+    return is_kind(document, "ome.io", "BaseModel", "ClusterBaseModel") or is_piece(document)
+
+
+def is_piece(document: Any) -> bool:
+    """Tell whether a document is the storage or the status of a model, on its own."""
     if not isinstance(document, dict) or len(document) != 1:
         return False
     part = next(iter(document.values()))

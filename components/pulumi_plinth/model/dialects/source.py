@@ -24,6 +24,7 @@ MAX_DOCUMENTS = 10_000
 """Most documents of one text."""
 
 _SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)|^\.\.\.(?=[ \t]*\r?$)", re.MULTILINE)
+_TEMPLATE = re.compile(r"^[^#\n\"']{0,200}?(\{\{[^\n]{0,200}?\}\})", re.MULTILINE)
 _DIRECTIVE = re.compile(r"\A(?:\s*(?:%[^\n]*|#[^\n]*)?\n)*\s*(?:%[^\n]*|#[^\n]*)?\Z")
 
 
@@ -71,7 +72,17 @@ def load(file: str, text: str, begin: int = 1) -> tuple[list[Document], list[Fin
                 Finding(file, fault.path, None, fault.problem, fault.remedy, (fault.line or 1) + line - 1)
                 for fault in error.faults
             )
-    return documents, findings
+    return documents, _explained(file, text, begin, findings)
+
+
+def _explained(file: str, text: str, begin: int, findings: list[Finding]) -> list[Finding]:
+    """Say it once where a text cannot be read because it is still a template."""
+    match = _TEMPLATE.search(text) if findings else None
+    if match is None:
+        return findings
+    hint = "render it first, such as with `helm template`, and give what comes out"
+    line = begin + text.count("\n", 0, match.start(1))
+    return [Finding(file, "", None, f"is a template with {match[1][:60]}, no document yet", hint, line)]
 
 
 def _chunks(text: str, line: int) -> Iterator[tuple[int, str]]:
