@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 
 PART = 1 << 20
 SHARD = "model-00001-of-00002.safetensors"
@@ -70,3 +71,11 @@ def fetch_for_memory(address, folder):
 def ceiling(row):
     """The memory that a fetch may have, by the streams that it says it had."""
     return 64_000_000 + (row["streams"] << 20)
+
+
+def settled(origin):
+    """The server, when it has written down what it sent: its last words of a request may come after the answer."""
+    limit = time.monotonic() + 30
+    while origin.open and time.monotonic() < limit:
+        time.sleep(0.01)
+    return origin

@@ -1,11 +1,12 @@
 """Copies from store to store: the same model under the same digest, checked on the way, nothing kept here."""
 
 import json
+import threading
 
 import pytest
 from click.testing import CliRunner
 from fakes.object_server import FOREVER, Fault, ObjectServer
-from weights.making import PART, SHARD, contents, flip, noise, safetensors
+from weights.making import PART, SHARD, contents, flip, noise, safetensors, settled
 
 from plinth_runtime.cli import cli
 from plinth_runtime.errors import CorruptWeightsError, FetchCancelledError, SourceRefusedError, SourceUnavailableError
@@ -16,7 +17,7 @@ from plinth_runtime.weights.sources import RefusedError, TransientError
 from plinth_runtime.weights.sources.local import LocalFolder, LocalUpload
 from plinth_runtime.weights.sources.opening import open_source, open_store
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 
 MANIFEST = "plinth-manifest.json"
 HEADER = 2
@@ -39,7 +40,7 @@ def test_a_model_keeps_its_digest(origin, bring, weights, published, tmp_path):
     assert done.unvouched == ()
     assert (tmp_path / "there" / MANIFEST).read_bytes() == (published / MANIFEST).read_bytes()
     assert contents(tmp_path / "there") == contents(weights)
-    large = [row for row in origin.bodies("safetensors") if row.sent >= PART]
+    large = [row for row in settled(origin).bodies("safetensors") if row.sent >= PART]
     assert len(large) == sum(len(data) // PART for name, data in contents(weights).items() if name.endswith("tensors"))
 
 
@@ -144,6 +145,33 @@ def test_cancelled(origin, bring, tmp_path):
     with pytest.raises(FetchCancelledError):
         bring(origin.address, watch=stop)
     assert not (tmp_path / "there" / MANIFEST).exists()
+
+
+END_SECONDS = 20
+"""For threads that have nothing to wait for; what they would wait for takes longer."""
+
+
+@pytest.mark.parametrize("place", ["sending", "copying"])
+def test_cancelled_in_a_pause(origin, bring, tmp_path, monkeypatch, place):
+    """A copy that is told to stop while it waits to ask a store again does not wait any longer."""
+    monkeypatch.setattr(f"plinth_runtime.weights.{place}.FIRST_PAUSE_SECONDS", 3 * END_SECONDS)
+    monkeypatch.setattr("plinth_runtime.weights.copying.LONGEST_PAUSE_SECONDS", 3 * END_SECONDS)
+    store, before = None, set(threading.enumerate())
+    if place == "sending":
+        store = Stumbling(tmp_path / "there", TransientError("not now"), FOREVER)
+    else:
+        origin.faults = [Fault("status", SHARD, code=503, times=FOREVER, after=HEADER)]
+
+    def stop(counters):
+        if counters.parts_again or any(row.status == 503 for row in origin.requests):
+            raise FetchCancelledError("told to")
+
+    with pytest.raises(FetchCancelledError):
+        bring(origin.address, store, watch=stop)
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("ThreadPool"):
+            thread.join(END_SECONDS)
+            assert not thread.is_alive()
 
 
 def run(*arguments):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -89,7 +88,6 @@ class StoreOrigin:
     source: Source
     targets: dict[str, RemoteObject]
     counters: Counters
-    sleep: Callable[[float], None] = time.sleep
     vouched: set[str] = field(default_factory=set)
     sessions: set[Session] = field(default_factory=set)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -152,11 +150,10 @@ class ObjectReading:
                 crc = self._pull(part, into)
             except TransientError as error:
                 self.close()
-                if attempt == PART_TRIES - 1 or self._origin.stopped.is_set():
+                pause = min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS * 2**attempt, error.retry_after or 0.0))
+                if attempt == PART_TRIES - 1 or self._origin.stopped.wait(pause):
                     words = f"{self._target.name}, part {part.number} at byte {part.start}: {error}"
                     raise SourceUnavailableError(f"{words} ({attempt + 1} tries)") from error
-                pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
-                self._origin.sleep(max(pause, min(error.retry_after or 0.0, LONGEST_PAUSE_SECONDS)))
             else:
                 if part.expected in {None, crc}:
                     return crc
@@ -174,6 +171,9 @@ class ObjectReading:
         if self._session is None:
             self._session = self._origin.source.session()
             self._origin.sessions.add(self._session)
+        # Looked at after the session can be found: either this sees that it is to stop, or who stops sees the session.
+        if self._origin.stopped.is_set():
+            raise TransientError("told to stop")
         body = self._session.open_range(self._target, part.start, part.length)
         try:
             filled = 0

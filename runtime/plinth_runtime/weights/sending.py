@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,7 +68,6 @@ class Sender:
     origin: Origin
     store: Store
     counters: Counters
-    sleep: Callable[[float], None] = time.sleep
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def send(self, name: str, size: int) -> ManifestFile:
@@ -121,9 +119,8 @@ class Sender:
                 upload.put_part(number, part, crc)
             except TransientError:
                 self.counters.parts_again += 1
-                if attempt == PART_TRIES or self.stopped.is_set():
+                if attempt == PART_TRIES or self.stopped.wait(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)):
                     raise
-                self.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
             else:
                 return
 
