@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 import yaml
@@ -19,6 +19,7 @@ from pulumi_plinth.errors import PlinthError
 if TYPE_CHECKING:
     from pulumi_plinth.check.core import Verdict
     from pulumi_plinth.check.facts_serving import Known
+    from pulumi_plinth.check.fleet import FleetNode
     from pulumi_plinth.check.subject import Subject
 
 REFUSED = 3
@@ -47,9 +48,12 @@ class Checked:
 @click.option("--model", help="The model, where a file does not name it: as in `plinth models`, or a hub id.")
 @click.option("--shape", help="The node's shape, where a file does not say: as in `plinth shapes`.")
 @click.option("--engine-version", help="The engine's release, such as 0.32.0. Default: what the image's tag says.")
+@click.option(
+    "--nodes", type=click.File(), help="Is there room for the pods? `kubectl get nodes,pods -A -o json`; - is stdin."
+)
 @json_option
 @click.pass_context
-def check(ctx: click.Context, /, files: tuple[str, ...], as_json: bool, **given: str | None) -> None:
+def check(ctx: click.Context, /, files: tuple[str, ...], nodes: TextIO | None, as_json: bool, **given: Any) -> None:
     """Say what in FILE will not work, and why. Exit code 3: something is refused.
 
     FILE is a Kubernetes manifest, a YAML of facts (a mapping, or a list of entries with `facts`), or a text with a
@@ -61,25 +65,50 @@ def check(ctx: click.Context, /, files: tuple[str, ...], as_json: bool, **given:
       plinth check notes.yaml --engine-version 0.9.1 --json
       echo 'vllm serve Qwen/Qwen2.5-7B-Instruct --tensor-parallel-size 3' | plinth check -
       helm template chart | plinth check - --shape BM.GPU.A10.4
+      kubectl get nodes,pods -A -o json | plinth check deployment.yaml --nodes -
     """
     from pulumi_plinth.check.facts import load_known
 
     known = load_known()
     _refuse_unknown(given, known)
-    found = [checked for file in files for checked in check_text(file, _read(file), known, given)]
+    fleet = _fleet(nodes) if nodes else ()
+    found = [checked for file in files for checked in check_text(file, _read(file), known, given, fleet)]
     click.echo(json.dumps(_as_json(found), indent=2) if as_json else "\n".join(_lines(found)))
     if any(checked.verdict == "refuse" for checked in found):
         ctx.exit(REFUSED)
 
 
-def check_text(file: str, text: str, known: Known, given: Mapping[str, str | None]) -> Iterator[Checked]:
+def check_text(
+    file: str, text: str, known: Known, given: Mapping[str, str | None], fleet: Sequence[FleetNode] = ()
+) -> Iterator[Checked]:
     """Judge every server that a text describes. Raises PlinthError for a text that describes none."""
     from pulumi_plinth.check.core import judge
     from pulumi_plinth.check.facts import all_rules
 
-    rules = all_rules(known)
+    rules, short = all_rules(known), _shortages(file, text, fleet)
     for name, subject, unread in _subjects(file, text, known, given):
-        yield Checked(name, judge(subject, rules), unread)
+        yield Checked(name, (*short.get(name, ()), *judge(subject, rules)), unread)
+
+
+def _fleet(source: TextIO) -> tuple[FleetNode, ...]:
+    from pulumi_plinth.check.fleet import fleet_of
+
+    try:
+        found = fleet_of(json.load(source))
+    except ValueError:
+        found = ()
+    if not found:
+        problem = "lists no nodes; make it with `kubectl get nodes,pods -A -o json`"
+        raise PlinthError(f"--nodes: '{source.name}' {problem}")
+    return found
+
+
+def _shortages(file: str, text: str, fleet: Sequence[FleetNode]) -> dict[str, tuple[Verdict, ...]]:
+    from pulumi_plinth.check.fleet_room import shortages
+    from pulumi_plinth.check.manifest_read import flat
+
+    documents = (item for document in _documents(file, text) for item in flat(document)) if fleet else ()
+    return {f"{file}: {name}": (verdict,) for name, verdict in shortages(documents, fleet)}
 
 
 Described = tuple[str, "Subject", tuple[str, ...]]

