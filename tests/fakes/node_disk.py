@@ -3,7 +3,6 @@
 import hashlib
 
 from plinth_runtime.contract.model_status import NodeProgress
-from plinth_runtime.node.record import Record
 from plinth_runtime.node.tasks import Arrived, Failure, Report
 
 SIZE = 1000
@@ -30,21 +29,16 @@ class MemoryDisk:
         return iter(list(self.records.values()))
 
     def begin(self, begun):
-        """Remember that a fetch begins."""
-        self.begun[begun.key] = begun
+        """Remember that a fetch begins, and where its link leads now."""
+        self.begun[begun.key] = begun.model_copy(update={"before": self.links.get(begun.link)})
 
     def adopt(self, busy):
         """Give what was brought without anybody taking note."""
         for key in [key for key in self.begun if key not in busy]:
             begun = self.begun.pop(key)
             snapshot = self.links.get(begun.link)
-            if snapshot is not None:
-                yield Record(
-                    **begun.model_dump(by_alias=False),
-                    snapshot=snapshot,
-                    content=self.snapshots[snapshot],
-                    verified=True,
-                )
+            if snapshot not in {None, begun.before}:
+                yield begun.record(snapshot, self.snapshots[snapshot], verified=True)
 
     def keep(self, record):
         """Remember; the fetch has ended."""

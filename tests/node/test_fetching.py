@@ -275,6 +275,15 @@ def test_a_link_that_leads_elsewhere_is_not_adopted(shelves, tmp_path):
     assert list(made.adopt(set())) == []
 
 
+def test_old_content_is_not_taken_for_what_was_to_come(shelves):
+    """The agent died before anything came: the link still leads to what the model was before, which is nothing new."""
+    made, put = shelves
+    record = put("llama")
+    made.link(record)
+    made.begin(Begun(kind=KEY.kind, name=KEY.name, declared="new", address="hf://acme/new", link=record.link))
+    assert list(made.adopt(set())) == []
+
+
 def test_damaged_records_are_passed_over(shelves, tmp_path):
     """A file that is no record costs nothing but a fetch that finds its bytes in the cache."""
     made, put = shelves

@@ -19,11 +19,19 @@ class Begun(Document):
     declared: str
     address: str
     link: str
+    before: str | None = Field(
+        default=None, description="Where the link led when the fetch began: while it still does, nothing has come."
+    )
 
     @property
     def key(self) -> ModelKey:
         """The declaration."""
         return ModelKey(self.kind, self.namespace, self.name)
+
+    def record(self, snapshot: str, content: str, **more: Any) -> Record:
+        """Make the record of what it brought."""
+        mine = self.model_dump(by_alias=False, exclude={"before"})
+        return Record(**mine, snapshot=snapshot, content=content, **more)
 
 
 class Superseded(Document):

@@ -68,11 +68,11 @@ class DiskShelves:
         return self._records.read_all()
 
     def begin(self, begun: Begun) -> None:
-        """Write it down."""
-        self._records.begin(begun)
+        """Write it down, and where its link leads now."""
+        self._records.begin(begun.model_copy(update={"before": _leads_to(begun.link)}))
 
     def adopt(self, busy: Collection[ModelKey]) -> Iterator[Record]:
-        """Look at the links that were to be made: one that leads to a finished snapshot was."""
+        """Look at the links that were to be made: one that leads to another finished snapshot than before was."""
         for begun in self._records.read_begun():
             if begun.key in busy:
                 continue
@@ -82,19 +82,15 @@ class DiskShelves:
             self._records.end(begun.key)
 
     def _arrived(self, begun: Begun) -> Record | None:
-        link = Path(begun.link)
-        snapshot = link.readlink() if link.is_symlink() else None
-        ready = read_ready(snapshot) if snapshot is not None and snapshot.is_relative_to(self._cache.root) else None
-        if snapshot is None or ready is None:
+        target = _leads_to(begun.link)
+        if target is None or target == begun.before:
             return None
-        return Record(
-            **begun.model_dump(by_alias=False),
-            snapshot=str(snapshot),
-            content=ready.manifest,
-            bytes=ready.bytes,
-            verified=ready.state == "verified",
-            described=describe(snapshot),
-        )
+        snapshot = Path(target)
+        ready = read_ready(snapshot) if snapshot.is_relative_to(self._cache.root) else None
+        if ready is None:
+            return None
+        seen = {"bytes": ready.bytes, "verified": ready.state == "verified", "described": describe(snapshot)}
+        return begun.record(target, ready.manifest, **seen)
 
     def keep(self, record: Record) -> None:
         """Write a record, then forget that a fetch was begun."""
@@ -151,6 +147,11 @@ class DiskShelves:
         for blob in blobs:
             if blob.is_file() and blob.stat().st_nlink == 1:
                 blob.unlink()
+
+
+def _leads_to(link: str) -> str | None:
+    path = Path(link)
+    return str(path.readlink()) if path.is_symlink() else None
 
 
 def describe(folder: Path) -> dict[str, Any]:
