@@ -7,7 +7,7 @@ import pytest
 from plinth_runtime.contract.model_names import ModelKey, ModelKind
 from pulumi_plinth.check.place_pod import Taint
 from pulumi_plinth.status.models import model_status
-from pulumi_plinth.status.nodes import Barrier, gpu_nodes, node_status, silent_nodes
+from pulumi_plinth.status.nodes import Barrier, asked_on, gpu_nodes, node_status, silent_nodes
 from pulumi_plinth.status.workloads import Workload
 
 GPU_TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
@@ -40,7 +40,7 @@ def test_gpus_are_summed_over_the_pods_of_all():
         pod("gpu-0", "4", "Succeeded"),
         pod("gpu-1", "1"),
     ]
-    found = node_status(node(), pods, {})
+    found = node_status(node(), asked_on(pods), {})
     assert (found.allocatable, found.requested) == (8, 3)
     assert node_status(node(), None, {}).to_json()["gpus"] == {"allocatable": 8, "requested": None}
 
@@ -57,7 +57,7 @@ def test_gpus_are_summed_over_the_pods_of_all():
 )
 def test_what_is_wrong_with_a_node(made, ready, words):
     """One sentence, the gravest first."""
-    found = node_status(made, [], {})
+    found = node_status(made, {}, {})
     assert found.ready is ready
     assert words in found.message
     assert bool(words) == bool(found.message)
@@ -79,7 +79,7 @@ BARRIERS = [
 @pytest.mark.parametrize(("made", "expected"), BARRIERS)
 def test_what_keeps_pods_out(made, expected):
     """Taints that pods do not bear, labels that they miss, where they want GPUs; soft taints keep nobody out."""
-    found = node_status(node(**made), [], WORKLOADS)
+    found = node_status(node(**made), {}, WORKLOADS)
     assert found.barriers == tuple(Barrier(*row) for row in expected)
 
 

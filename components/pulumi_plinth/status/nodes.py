@@ -64,15 +64,25 @@ def gpu_nodes(nodes: Iterable[Object], workloads: Mapping[str, Workload]) -> tup
     return tuple(node for node in nodes if counts(node))
 
 
-def node_status(node: Object, pods: Iterable[Object] | None, workloads: Mapping[str, Workload]) -> NodeStatus:
-    """Describe one node, given the pods of the whole cluster if they may be read."""
+def asked_on(pods: Iterable[Object]) -> dict[str, int]:
+    """Add up the GPUs that pods ask for, by node; pods that are over ask for none."""
+    asked: dict[str, int] = {}
+    for pod in pods:
+        spec, phase = pod.get("spec") or {}, (pod.get("status") or {}).get("phase")
+        if (node := spec.get("nodeName")) and phase not in OVER:
+            asked[node] = asked.get(node, 0) + gpus_asked(spec)
+    return asked
+
+
+def node_status(node: Object, asked: Mapping[str, int] | None, workloads: Mapping[str, Workload]) -> NodeStatus:
+    """Describe one node; `asked` are the GPUs asked for by node, if the pods of the whole cluster may be read."""
     name, status = str(metadata(node).get("name")), node.get("status") or {}
     ready, offered = _ready(node), gpus_in(status.get("allocatable"))
     return NodeStatus(
         name=name,
         ready=ready.get("status") == "True",
         allocatable=offered,
-        requested=None if pods is None else sum(_asked(pod) for pod in pods if _is_on(pod, name)),
+        requested=None if asked is None else asked.get(name, 0),
         message=_trouble(node, ready, offered),
         barriers=tuple(_barriers(node, {name: item for name, item in sorted(workloads.items()) if item.gpus})),
     )
@@ -101,11 +111,3 @@ def _trouble(node: Object, ready: Object, offered: int) -> str:
 
 def _ready(node: Object) -> Object:
     return condition(node, "Ready")
-
-
-def _is_on(pod: Object, node: str) -> bool:
-    return (pod.get("spec") or {}).get("nodeName") == node and (pod.get("status") or {}).get("phase") not in OVER
-
-
-def _asked(pod: Object) -> int:
-    return gpus_asked(pod.get("spec") or {})

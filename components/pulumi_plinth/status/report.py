@@ -9,9 +9,9 @@ from typing import Any
 from plinth_runtime.contract.model_names import ModelKey
 from plinth_runtime.contract.status import StartupStatus
 from pulumi_plinth.status.models import ModelStatus, model_status
-from pulumi_plinth.status.nodes import NodeStatus, gpu_nodes, node_status, silent_nodes
+from pulumi_plinth.status.nodes import NodeStatus, asked_on, gpu_nodes, node_status, silent_nodes
 from pulumi_plinth.status.objects import Object, PodPort, metadata
-from pulumi_plinth.status.pods import Around, pod_status
+from pulumi_plinth.status.pods import Around, PodStatus, pod_status
 from pulumi_plinth.status.servers import Age, ServerStatus, server_status, service_addresses, untold
 from pulumi_plinth.status.wanted import Wanted, WantedServer
 from pulumi_plinth.status.workloads import workload_of
@@ -68,27 +68,28 @@ class Report:
 def report(wanted: Wanted, seen: Seen) -> Report:
     """Describe what is wanted by what was seen."""
     silent = silent_nodes(seen.nodes or ())
-    around = {name: Around(part.events, silent, seen.heard) for name, part in seen.parts.items()}
-    servers = tuple(
-        _server(item, seen.parts.get(item.namespace), around.get(item.namespace, Around())) for item in wanted.servers
-    )
+    pods = {
+        name: tuple(pod_status(pod, Around(part.events, silent, seen.heard)) for pod in part.pods)
+        for name, part in seen.parts.items()
+    }
+    servers = tuple(_server(item, seen.parts.get(item.namespace), pods) for item in wanted.servers)
     workloads = {server.wanted.name: server.workload for server in servers if server.workload is not None}
     nodes = gpu_nodes(seen.nodes or (), workloads)
+    asked = None if seen.pods is None else asked_on(seen.pods)
     return Report(
         servers,
         tuple(_models(wanted, seen)),
-        tuple(sorted((node_status(node, seen.pods, workloads) for node in nodes), key=lambda node: node.name)),
+        tuple(sorted((node_status(node, asked, workloads) for node in nodes), key=lambda node: node.name)),
         seen.notes,
     )
 
 
-def _server(wanted: WantedServer, part: Part | None, around: Around) -> ServerStatus:
+def _server(wanted: WantedServer, part: Part | None, pods: Mapping[str, tuple[PodStatus, ...]]) -> ServerStatus:
     if part is None:
         return untold(wanted, "the cluster did not tell, the note says why")
     workload = workload_of(wanted.name, wanted.namespace, part.workloads, part.events)
-    pods = tuple(pod_status(pod, around) for pod in part.pods)
     address = service_addresses(part.services).get((wanted.namespace, wanted.name), "")
-    return server_status(wanted, workload, pods, address)
+    return server_status(wanted, workload, pods[wanted.namespace], address)
 
 
 def _models(wanted: Wanted, seen: Seen) -> list[ModelStatus]:
