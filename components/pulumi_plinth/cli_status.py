@@ -22,6 +22,8 @@ class Found:
     local: list[dict[str, Any]]
     report: Any
     notes: tuple[str, ...]
+    complete: bool
+    """Whether every deployment was told of."""
 
     def to_json(self) -> dict[str, Any]:
         """Render: the servers of both kinds in one list, by name."""
@@ -87,12 +89,12 @@ def status(**options: Any) -> None:
         click.echo(f"{click.style('note:', fg='yellow', bold=True)} {note}", err=True)
     if options["svg"]:
         _draw(found, options["svg"])
-    if not found.report.told:
+    if not found.complete:
         sys.exit(1)
 
 
 def _find(options: Mapping[str, Any]) -> Found:
-    """Ask this host, then the cluster. A stack file that cannot be read leaves what was deployed to be told."""
+    """Ask this host, then the cluster. Where the stack file cannot be read, what was deployed here is told still."""
     from pulumi_plinth import naming
     from pulumi_plinth.deployers import choose
     from pulumi_plinth.project import Workspace
@@ -111,7 +113,7 @@ def _find(options: Mapping[str, Any]) -> Found:
     report = survey(spec, workspace.root, endpoints, Access(options["kubeconfig"], options["context"]))
     told = {server.wanted.name for server in report.servers}
     local = [row for row in statuses(workspace, outputs) if row["name"] not in told]
-    return Found(options["stack"], local, report, (*notes, *report.notes))
+    return Found(options["stack"], local, report, (*notes, *report.notes), report.told and not notes)
 
 
 def _draw(found: Found, path: Path) -> None:

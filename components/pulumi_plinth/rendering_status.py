@@ -22,6 +22,9 @@ PICTURE_WIDTH = 132
 SHOWN_NODES = 3
 """Nodes that are named where several say the same; --json has all."""
 
+SHOWN_PODS = 20
+"""Pods of one deployment, the worst first: of one that no node admits there may be hundreds."""
+
 GOOD = frozenset({"ready", "Ready"})
 BAD = frozenset({"failed", "lost", "missing", "restarting", "unknown", "unready", "Failed", "UpdateFailed"})
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -101,7 +104,7 @@ def _server_lines(servers: Iterable[ServerStatus]) -> Iterator[Line]:
 def _pods(servers: Iterable[ServerStatus], age: Age) -> Table:
     table = _table("pod", "phase", "for", "node", "gpus", "restarts", "reason")
     for server in servers:
-        for pod in server.pods:
+        for pod in server.pods[:SHOWN_PODS]:
             old = "" if is_current(pod, server.workload) else "serves an earlier launch"
             table.add_row(
                 pod.name,
@@ -112,6 +115,8 @@ def _pods(servers: Iterable[ServerStatus], age: Age) -> Table:
                 str(pod.restarts or "-"),
                 Text("; ".join(part for part in (old, pod.verdict.reason) if part)),
             )
+        if len(server.pods) > SHOWN_PODS:
+            table.add_row(f"and {len(server.pods) - SHOWN_PODS} more of {server.wanted.name}")
     return table
 
 

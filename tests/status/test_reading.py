@@ -10,7 +10,7 @@ from pulumi_plinth.stack import StackSpec
 from pulumi_plinth.status.objects import AbsentError, DownError, RefusedError
 from pulumi_plinth.status.reading import read
 from pulumi_plinth.status.report import report
-from pulumi_plinth.status.survey import OWN_CLUSTER, Access, age, survey
+from pulumi_plinth.status.survey import Access, age, survey
 from pulumi_plinth.status.wanted import wanted
 
 IMAGE = "registry.example/runtime@sha256:" + "ab" * 32
@@ -175,12 +175,14 @@ def test_a_stack_without_a_cluster_asks_nobody(tmp_path):
     assert found.to_json(age) == {"deployments": [], "models": [], "nodes": [], "notes": []}
 
 
-def test_the_stack_s_own_cluster_is_not_confused_with_another(tmp_path):
+def test_the_stack_s_own_cluster_is_not_confused_with_another(tmp_path, monkeypatch):
     """Its kubeconfig is in no file: whichever the user happens to have is not asked."""
     oci = {"compartmentId": "ocid1.compartment.oc1..a", "region": "eu-frankfurt-1"}
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "of-another-cluster"))
     spec = stack(oci=oci, cluster={"kubernetesVersion": "v1.34.1"})
     found = survey(spec, tmp_path, {}, Access())
-    assert found.notes == (OWN_CLUSTER,)
+    (note,) = found.notes
+    assert "oci ce cluster create-kubeconfig --cluster-id ID" in note
     assert set(phases(found).values()) == {"unknown"}
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -74,6 +75,25 @@ def test_a_picture_needs_nobody(found):
         "https://www.textualize.io",
     }
     assert drawn == draw()
+
+
+def test_hundreds_of_pods_are_counted(found):
+    """A deployment that no node admits leaves a failed pod with each attempt."""
+    (first, second) = found.servers
+    crowd = replace(first, pods=first.pods * 50)
+    console = Console(width=200, file=io.StringIO())
+    show_report(console, replace(found, servers=(crowd, second)), lambda _: 61.0)
+    assert "and 30 more of serving" in console.file.getvalue()
+
+
+def test_a_stack_file_that_cannot_be_read_leaves_the_command_with_1(tmp_path):
+    """Servers on this host are told of still."""
+    (tmp_path / "Pulumi.yaml").write_text("name: box\nruntime: python\nbackend:\n  url: file://.\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {plinth:stack: {modles: {}}}")
+    run = CliRunner().invoke(main, ["status", "--stack", "dev", "--cwd", str(tmp_path)])
+    assert run.exit_code == 1
+    assert "is not deployed" in run.stdout
+    assert "modles" in run.stderr
 
 
 def test_a_cluster_that_cannot_be_asked_leaves_the_command_with_1(tmp_path):

@@ -130,6 +130,14 @@ def test_a_rollout_that_was_given_up_says_so():
     assert found.message.startswith("ProgressDeadlineExceeded: timed out; a: the scheduler")
 
 
+def test_a_pod_that_failed_matters_less_than_its_successor():
+    """An evicted pod stays as an object; the row speaks of the one that is to replace it."""
+    evicted = {**pod("a", "x"), "status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}}
+    found = judged([workload(replicas=1)], [evicted, pod("b", "pending")])
+    assert (found.phase, found.message[:3]) == ("pending", "b: ")
+    assert [item["phase"] for item in found.to_json(lambda _: None)["pods"]] == ["pending", "failed"]
+
+
 def test_no_replicas_are_no_fault():
     """Scaled to zero is stopped; before its pods are made a deployment is pending."""
     assert judged([workload(replicas=0)]).phase == "stopped"

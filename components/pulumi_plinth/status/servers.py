@@ -14,10 +14,12 @@ Age = Callable[[str], float | None]
 """Seconds since a time as Kubernetes writes it; None for what is no time."""
 
 ORDER = (
-    *("failed", "lost", "restarting", "unready", "pending", "creating", "fetching", "verifying", "joining"),
-    *("starting", "loading", "warming", "draining", "stopped", "ready"),
+    *("lost", "restarting", "unready", "pending", "creating", "fetching", "verifying", "joining"),
+    *("starting", "loading", "warming", "failed", "draining", "stopped", "ready"),
 )
-"""Phases of pods, the worst first: the row of a deployment speaks of the worst."""
+"""Phases of pods, the worst first: the row of a deployment speaks of the worst. A pod that failed has a successor by
+now, which matters more.
+"""
 
 MISSING, UNKNOWN, UPDATING, STOPPED, READY, PENDING = "missing", "unknown", "updating", "stopped", "ready", "pending"
 

@@ -14,11 +14,6 @@ from pulumi_plinth.status.reading import read
 from pulumi_plinth.status.report import Report, Seen, report
 from pulumi_plinth.status.wanted import wanted
 
-OWN_CLUSTER = (
-    "the stack makes its cluster and keeps its kubeconfig to itself; have one written by `oci ce cluster "
-    "create-kubeconfig --cluster-id ID --file FILE` and say `plinth status --kubeconfig FILE`"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -36,8 +31,8 @@ def survey(spec: StackSpec, root: Path, endpoints: Mapping[str, str], said: Acce
     access = replace(said, context=said.context or spec.kubernetes.context)
     if access.kubeconfig is None and spec.kubernetes.kubeconfig:
         access = replace(access, kubeconfig=root / Path(spec.kubernetes.kubeconfig).expanduser())
-    if spec.cluster is not None and spec.cluster.id is None and access == Access():
-        return report(sought, Seen({}, notes=(OWN_CLUSTER,)))
+    if spec.cluster is not None and spec.oci is not None and access == Access():
+        return report(sought, Seen({}, notes=(_own_cluster(spec.cluster.id or "ID"),)))
     from pulumi_plinth.status.kube import Cluster  # its library takes a while
 
     try:
@@ -46,6 +41,12 @@ def survey(spec: StackSpec, root: Path, endpoints: Mapping[str, str], said: Acce
         return report(sought, Seen({}, notes=(str(error),)))
     with closing(cluster):
         return report(sought, read(cluster, sought))
+
+
+def _own_cluster(identifier: str) -> str:
+    """Say how to look at a cluster that the deployment reaches by a kubeconfig of its own, which lies in no file."""
+    command = f"oci ce cluster create-kubeconfig --cluster-id {identifier} --file FILE"
+    return f"the stack's own cluster is reached without a file; run `{command}`, then `plinth status --kubeconfig FILE`"
 
 
 def age(time: str) -> float | None:
