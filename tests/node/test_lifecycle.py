@@ -1,5 +1,7 @@
 """The agent from declaration to end, on one and several nodes, in simulated time: what it does and what it says."""
 
+from dataclasses import replace
+
 import pytest
 from fakes.node_disk import AWAY, REFUSED, content_of
 from node.simulation import LLAMA, ROOT, cluster_model, conditions, entry, source
@@ -318,3 +320,21 @@ def test_detection_can_be_switched_off(world):
     world.api.declare(LLAMA, source("llama"), annotations={"ome.io/skip-config-parsing": "true"})
     world.run(20)
     assert "modelType" not in world.api.get_model(LLAMA)["spec"]
+
+
+def test_older_content_is_not_described_over_newer(world):
+    """A node that cannot get what is declared now leaves the fields to those that have it: nobody writes in turns."""
+    newer, older = world.add("a"), world.add("b")
+    world.api.declare(LLAMA, source("llama"))
+    world.run(30)
+    arrive = newer.fetcher._arrive
+    newer.fetcher._arrive = lambda task: replace(arrive(task), described={"modelType": "newer"})
+    older.fetcher.failing = {"hf://acme/newer": AWAY}
+    world.api.declare(LLAMA, source("newer"))
+    world.run(30)
+    first = world.api.get_model(LLAMA)
+    world.run(300)
+    last = world.api.get_model(LLAMA)
+    assert entry(world, "b")["phase"] == "UpdateFailed"
+    assert last["spec"]["modelType"] == "newer"
+    assert last["metadata"]["generation"] == first["metadata"]["generation"]

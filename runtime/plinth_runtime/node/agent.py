@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from plinth_runtime.contract.model_names import AGENT_NAMESPACE, ModelKey, ModelKind
-from plinth_runtime.contract.model_status import NodeEntry
+from plinth_runtime.contract.model_status import NodeEntry, NodePhase
 from plinth_runtime.errors import RuntimeFault
 from plinth_runtime.node.api import Document
 from plinth_runtime.node.decide import Action, decide
@@ -211,8 +211,8 @@ class Agent:
         for key, seen in sorted(self._world.seen.items()):
             self.publisher.relearn(key, seen.entry if seen.listed else None)
             self._look_after(key, seen, gone)
-            record = self._world.records.get(key)
-            if record is not None and not seen.declaration.leaving:
+            record, entry = self._world.records.get(key), self._entries.get(key)
+            if record is not None and entry is not None and entry.phase is NodePhase.READY:
                 self.publisher.fill(key, seen.fill, record.described)
 
     def _look_after(self, key: ModelKey, seen: Seen, gone: dict[str, bool]) -> None:

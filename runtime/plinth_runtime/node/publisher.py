@@ -93,7 +93,8 @@ class Publisher:
         if document is not None:
             self._said[key] = replace(said, entry=entry, at=self._ports.clock())
             self.mend_state(key, document)
-            self.fill(key, view_of(document), described if entry is not None and entry.serves else {})
+            # Who serves older content does not describe it, or both would write over each other during an update.
+            self.fill(key, view_of(document), described if entry is not None and entry.phase is NodePhase.READY else {})
 
     def mend_state(self, key: ModelKey, document: Document | None = None) -> None:
         """Put state and conditions right if they do not follow from the entries."""
