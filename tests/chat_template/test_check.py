@@ -27,6 +27,26 @@ def test_a_good_template_has_no_faults():
     assert said(GOOD) == []
 
 
+PUBLISHED = {
+    "variables set in a branch": (
+        "{% if messages[0].role == 'system' %}{% set system = messages[0].content %}{% set turns = messages[1:] %}"
+        "{% else %}{% set turns = messages %}{% endif %}{% if system %}{{ system }}{% endif %}"
+        "{% for m in turns %}{% if m.role == 'user' %}{% set name = 'human' %}{% else %}{% set name = m.role %}"
+        "{% endif %}{{ name }}: {{ m.content }}\n{% endfor %}"
+    ),
+    "an argument of a macro": "{% macro say(words) %}{{ words }}{% endmacro %}"
+    "{% for m in messages %}{{ say(m.content) }}{% endfor %}",
+    "an end token behind a finished conversation": "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% else %}{{ eos_token }}{% endif %}",
+}
+
+
+@pytest.mark.parametrize("case", PUBLISHED)
+def test_what_published_templates_do_is_no_fault(case):
+    """Mistral's, Gemma's, GLM's and Phi's own templates are written like this."""
+    assert said(PUBLISHED[case]) == []
+
+
 WRONG = {
     "a tag left open": ("{% for m in messages %}\n{{ m.content }}\n", "line 2: Unexpected end of template"),
     "a line in the middle": ("a\nb\n{{ messages[0] .. }}\nc", "line 3: "),
