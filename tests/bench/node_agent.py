@@ -6,7 +6,6 @@ what a watch would. Writes are counted by the API server itself; those that met 
 """
 
 import json
-import re
 import signal
 import sys
 import tempfile
@@ -18,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from cluster.cluster import Cluster  # noqa: E402 the path comes first
-from cluster.models import BASE_MODEL, install_crds  # noqa: E402
+from cluster.models import BASE_MODEL, install_crds, writes  # noqa: E402
 from fakes.node_disk import MemoryDisk, SlowFetcher  # noqa: E402
 
 from plinth_runtime.contract.model_names import ModelKey, ModelKind  # noqa: E402
@@ -34,7 +33,6 @@ WRITES_IN_ALL = 12
 """Beside: the state of the whole model and the fields that are filled in, by the few nodes that come first together."""
 THREADS = 4
 CHANGES = ("Pending", "Ready")
-KINDS = {"basemodels": "models", "nodes": "nodes"}
 PATIENCE = 300
 
 
@@ -80,16 +78,6 @@ class Node:
         now = self._clock()
         publisher = self.agent.publisher
         return now < publisher.not_before or publisher.due(KEY, self.agent.entries.get(KEY), now) is not None
-
-
-def writes(kubectl):
-    """Applies that the API server counted, by kind, and those that met another's."""
-    found = {"models": 0, "nodes": 0, "conflicts": 0}
-    for line in kubectl("get", "--raw", "/metrics").stdout.splitlines():
-        match = re.match(r'apiserver_request_total\{.*code="(\d+)".*,resource="(\w+)".*verb="APPLY".*\} (\S+)', line)
-        if match and match[2] in KINDS:
-            found["conflicts" if match[1] == "409" else KINDS[match[2]]] += int(float(match[3]))
-    return found
 
 
 def change(nodes, act):

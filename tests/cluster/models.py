@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ IMAGE = "registry.example/plinth-runtime@sha256:" + "0" * 64
 HOME = "plinth-system"
 ACCOUNT = f"system:serviceaccount:{HOME}:plinth-node-agent"
 PATIENCE = 90
+_KINDS = {"basemodels": "models", "clusterbasemodels": "models", "nodes": "nodes"}
 
 
 def wait_until(condition, seconds=PATIENCE):
@@ -55,6 +57,16 @@ def add_node(kubectl, name, labels=None):
     """Register a node, or change its labels."""
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels or {}}}
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(node))
+
+
+def writes(kubectl):
+    """Applies that the API server counted, by kind, and those that met another's."""
+    found = {"models": 0, "nodes": 0, "conflicts": 0}
+    for line in kubectl("get", "--raw", "/metrics").stdout.splitlines():
+        match = re.match(r'apiserver_request_total\{.*code="(\d+)".*,resource="(\w+)".*verb="APPLY".*\} (\S+)', line)
+        if match and match[2] in _KINDS:
+            found["conflicts" if match[1] == "409" else _KINDS[match[2]]] += int(float(match[3]))
+    return found
 
 
 def account_config(cluster, kubectl, node, path):
