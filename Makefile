@@ -77,7 +77,7 @@ up: install engine model ## Set everything up and serve the stack (STACK=local)
 down: $(INSTALLED) ## Stop the stack's servers and delete its resources; weights stay
 	$(BIN)/plinth down --stack $(STACK) --yes
 
-.PHONY: check format test test-all bench bench-preview bench-start bench-serving bench-weights
+.PHONY: check format test test-all bench bench-preview bench-start bench-serving bench-nodes bench-weights
 check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -107,6 +107,8 @@ bench-start: install engine model ## Time to first answer, ours against bare vLL
 	$(BIN)/python tests/bench/start.py
 bench-serving: install engine model ## Throughput and time to first token, ours against bare vLLM, in one run
 	$(BIN)/python tests/bench/serving.py
+bench-nodes: $(INSTALLED) ## What one model's change costs a real API server, by its own count (NODES=100; needs cluster-tools)
+	$(BIN)/python tests/bench/node_agent.py $(or $(NODES),100)
 bench-weights: $(PEERS_INSTALLED) ## Weights over HTTP to disk, ours against four others (RUNS=3 MIB=2048)
 	$(BIN)/python tests/bench/weights.py
 
