@@ -6,6 +6,7 @@ Environments and weights are gigabytes, so they are not copied: containers see t
 import sys
 from pathlib import Path
 
+from cluster.errors import ClusterError
 from cluster.images import SEARCH, Image
 from support.project import MODEL, ROOT
 
@@ -18,6 +19,10 @@ PROGRAM = "/opt/plinth/bin/plinth-runtime"
 
 def runtime_image():
     """The image, with the entry point, the user and the folders that manifests count on."""
+    if ROOT.is_relative_to("/tmp"):
+        raise ClusterError(
+            f"pods have a /tmp of their own and would not see {ROOT}: test a checkout that lies elsewhere"
+        )
     python = Path(sys.executable).resolve().parents[1]
     return Image(
         NAME,

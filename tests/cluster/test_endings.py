@@ -86,9 +86,11 @@ def test_a_killed_test_run_leaves_nothing(tmp_path, cluster, number):
     """When the process that runs the tests is killed or interrupted, its cluster ends all the same."""
     folder = tmp_path / "cluster"
     code = f"""
+        import signal
         import time
         from cluster.cluster import Cluster
         from cluster.guard import guarded
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         with guarded({str(folder)!r}):
             Cluster({str(folder)!r}).up()
             print("up", flush=True)

@@ -109,15 +109,11 @@ def slow(*values):
     ("victim", "rank", "load"),
     [
         ("engine", 1, False),
-        slow("engine", 0, False),
         slow("engine", 0, True),
-        slow("engine", 1, True),
         slow("worker", 0, False),
         slow("worker", 1, True),
-        slow("agent", 0, False),
         slow("agent", 0, True),
         slow("agent", 1, False),
-        slow("agent", 1, True),
     ],
 )
 def test_killed_member(group, victim, rank, load, record_property):
