@@ -6,6 +6,7 @@ import time
 import pytest
 import yaml
 from click.testing import CliRunner
+from status.record import scenarios, workload
 
 from pulumi_plinth.cli import main
 from pulumi_plinth.model.crds import crd_objects
@@ -106,6 +107,29 @@ def test_a_deployment_that_waits_for_a_gpu(plinth, deployed, cluster, namespace,
     assert sorted(note.partition(":")[0] for note in some["notes"]) == [
         f"no right to read {kind}" for kind in ("basemodels", "events", "leaderworkersets", "nodes", "services")
     ]
+
+
+KUBELETS = {
+    "loading": ("loading", "43 %; about 80 s left"),
+    "crashing": ("restarting", "exit code 20: the engine died: signal 9; Give it memory."),
+    "no-secret": ("creating", 'CreateContainerConfigError: secret "absent" not found'),
+}
+"""Trouble -> phase and words of the row."""
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("case", KUBELETS)
+def test_what_kubelets_and_servers_say(plinth, real_nodes, cluster, namespace, case):
+    """On a real node: a server's own words through the API server, those of an end, the kubelet's about a Secret."""
+    real_nodes(1)
+    made = workload("chat", scenarios()[case], namespace)
+    cluster.kubectl("apply", "--server-side", "-f", "-", text=json.dumps(made))
+    phase, words = KUBELETS[case]
+    deadline = time.monotonic() + PATIENCE
+    while words not in (row := told(plinth)["deployments"][0])["message"] and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert words in row["message"]
+    assert row["phase"] == phase
 
 
 def told(plinth, *arguments):

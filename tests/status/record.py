@@ -67,7 +67,7 @@ def scenarios():
     }
 
 
-def workload(name, case):
+def workload(name, case, namespace=NAMESPACE):
     """A Deployment or StatefulSet as ours are labelled."""
     labels = {"app.kubernetes.io/instance": name, "app.kubernetes.io/name": "plinth-server"}
     server = {
@@ -86,7 +86,7 @@ def workload(name, case):
     return {
         "apiVersion": "apps/v1",
         "kind": case.get("kind", "Deployment"),
-        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
         "spec": spec,
     }
 
