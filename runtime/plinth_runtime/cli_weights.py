@@ -135,7 +135,7 @@ def _publish(origin: str, wanted: dict[str, Any], watch: Watch) -> Copied:
     from plinth_runtime.weights.sources.opening import open_source, open_store
 
     store, allowed = open_store(wanted["uri"]), wanted["allow_pickle"]
-    if "://" not in origin:
+    if origin and "://" not in origin:
         options = PublishOptions(source=wanted["source"], allow_pickle=allowed)
         return Copied(publish(Path(origin), store, options, watch), ())
     wishes = Wishes(allow_pickle=allowed)

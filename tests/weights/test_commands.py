@@ -1,5 +1,6 @@
 """The commands fetch, verify and publish: exit codes, JSON, progress, signals."""
 
+import errno
 import json
 import signal
 import socket
@@ -92,6 +93,44 @@ def test_code_7_no_space(run, origin, tmp_path, monkeypatch):
     monkeypatch.setattr("plinth_runtime.weights.fetch.free_bytes", lambda _: 1)
     code, row = run("fetch", origin.address, "--to", tmp_path / "out")
     assert (code, "has 1 free" in row["message"]) == (7, True)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("config.json/x", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("/proc/x", "No such file or directory"),
+    ],
+)
+def test_code_7_no_such_place(run, weights, tmp_path, place, words):
+    """A place where no folder can be made ends with 7, the place and the system's words, for fetches and copies."""
+    for command in (("fetch", weights, "--to", weights / place), ("publish", f"local://{weights}", weights / place)):
+        code, row = run(*command)
+        assert (code, row["state"]) == (7, "no-space")
+        assert f"{weights / place}" in row["message"]
+        assert words in row["message"]
+
+
+@pytest.mark.parametrize("address", ["", "file://", "local://"])
+def test_an_empty_address_is_no_folder(run, weights, tmp_path, monkeypatch, address):
+    """An address that is empty, as that of a variable nobody set, is refused: it is not the folder one stands in."""
+    monkeypatch.chdir(weights)
+    assert run("fetch", address, "--to", tmp_path / "out")[0] == 6
+    assert run("publish", weights, address)[0] == 6
+    assert run("publish", address, tmp_path / "out")[0] == 6
+    assert not (tmp_path / "out").exists()
+
+
+def test_code_5_what_cannot_be_read(run, published, monkeypatch):
+    """A file that the disk does not give is named by `verify`, which ends with 5."""
+
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("plinth_runtime.weights.check._read_part", broken)
+    code, row = run("verify", published)
+    assert (code, f"{SHARD} cannot be read: Input/output error" in row["message"]) == (5, True)
 
 
 def test_a_digest_that_is_none(tmp_path):

@@ -88,12 +88,15 @@ def _file_fault(path: Path, row: ManifestFile, state: tuple[Counters, threading.
     part_size = row.part_size or max(1, row.size)
     buffer = memoryview(bytearray(min(BUFFER_BYTES, max(1, row.size))))
     wrong: list[str] = []
-    with path.open("rb", buffering=0) as file:
-        for number, start in enumerate(range(0, row.size, part_size)):
-            length = min(part_size, row.size - start)
-            crc, zero = _read_part(file, length, (buffer, hasher), state)
-            if row.part_crcs and crc != row.part_crcs[number]:
-                wrong.append(_part_words(number, start, (row.part_crcs[number], crc), zero=zero))
+    try:
+        with path.open("rb", buffering=0) as file:
+            for number, start in enumerate(range(0, row.size, part_size)):
+                length = min(part_size, row.size - start)
+                crc, zero = _read_part(file, length, (buffer, hasher), state)
+                if row.part_crcs and crc != row.part_crcs[number]:
+                    wrong.append(_part_words(number, start, (row.part_crcs[number], crc), zero=zero))
+    except OSError as error:
+        return f"{row.path} cannot be read: {error.strerror}"
     state[0].files_done += 1
     if hasher.hexdigest() == row.sha256 and not wrong:
         return None

@@ -23,6 +23,8 @@ DIRECT_MIN_BYTES = 8 << 20
 
 NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+UNFIT = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENODEV})
+ELSEWHERE = "Choose a folder that can be written, or mount that file system for writing."
 SYNC_ONE_BY_ONE = 8
 """Up to so many files are synced each; beyond, the file system at once is quicker."""
 
@@ -147,18 +149,20 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises NoSpaceError with the reason if it cannot be written."""
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    """Make a folder and those above it. Raises NoSpaceError with the reason if it cannot be made, whatever that is."""
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NoSpaceError(f"{folder} cannot be made: {error.strerror}", hint=ELSEWHERE) from error
 
 
 def space_fault(error: OSError, path: Path) -> OSError | NoSpaceError:
-    """Turn the system's words for a full, read-only or forbidden disk into ours; other errors stay as they are."""
+    """Turn the system's words for a full, read-only, forbidden or broken disk into ours; others stay as they are."""
     if error.errno in FULL:
         return NoSpaceError(f"{path} cannot be written: {error.strerror}")
-    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-        hint = "Choose a folder that can be written, or mount that file system for writing."
-        return NoSpaceError(f"{path} cannot be written: {error.strerror}", hint=hint)
+    if error.errno in UNFIT:
+        return NoSpaceError(f"{path} cannot be written: {error.strerror}", hint=ELSEWHERE)
     return error
 
 

@@ -61,7 +61,10 @@ def _opener(address: str, function: str, purpose: str) -> Callable[[str], object
 
 def _scheme(address: str) -> str:
     """Read and judge the scheme. A path is a local folder; the contract's grammar judges every other address."""
-    scheme, separator, _ = address.partition("://")
+    scheme, separator, rest = address.partition("://")
+    if not (rest if separator else address):
+        # An empty path would be the folder that somebody happens to stand in.
+        raise SourceRefusedError("the address is empty", hint="Write an address, or `.` for this folder.")
     if not separator:
         return "local"
     if scheme in {"http", "file"}:
