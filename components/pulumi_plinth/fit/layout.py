@@ -43,6 +43,11 @@ class Batch:
     sequences: int
 
 
+WHOLE_PROMPTS = ("bert", "roberta", "xlm-roberta", "modernbert", "nomic_bert", "new", "gte")
+"""Types that read a text in both directions: the engine never cuts it, so that a step must hold the longest one (0.32,
+`ModelConfig.is_chunked_prefill_supported`; torch-spyre/sendnn-inference#851)."""
+
+
 def default_batch(gpu_bytes: int, gpu: str = "") -> Batch:
     """Return vLLM's own limits for its API server (0.32, `EngineArgs.get_batch_defaults`): by memory of the GPU."""
     if gpu_bytes >= HUGE_GPU_BYTES:

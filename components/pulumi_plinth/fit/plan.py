@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pulumi_plinth.fit.capability import capability_misfits
-from pulumi_plinth.fit.layout import Batch, Layout, Misfit, default_batch
+from pulumi_plinth.fit.layout import WHOLE_PROMPTS, Batch, Layout, Misfit, default_batch
 from pulumi_plinth.fit.parallel import (
     NOTHING_ASKED,
     Asked,
@@ -113,7 +113,7 @@ def _decided(sizer: Sizer, nodes: Nodes, wish: Wish) -> Fitted | Refused:
         nodes,
         wish,
         budget=int(nodes.shape.usable_bytes * wish.utilization),
-        batches=_batches(nodes, wish),
+        batches=_batches(sizer, nodes, wish),
         wanted=wanted_context(sizer, wish),
         least=wish.context or min(SMALLEST_CONTEXT, limit or SMALLEST_CONTEXT),
     )
@@ -125,12 +125,17 @@ def wanted_context(sizer: Sizer, wish: Wish) -> int:
     return wish.context or sizer.card.max_context or UNBOUNDED_CONTEXT
 
 
-def _batches(nodes: Nodes, wish: Wish) -> tuple[Batch, ...]:
-    """List batch limits as they are tried: the asked ones only, else the engine's defaults, then the small ones."""
+def _batches(sizer: Sizer, nodes: Nodes, wish: Wish) -> tuple[Batch, ...]:
+    """List batch limits as they are tried: the asked ones only, else the engine's defaults, then the small ones.
+
+    Where prompts are not cut, a step holds the longest.
+    """
     if wish.batch:
         return (wish.batch,)
     usual = default_batch(nodes.shape.usable_bytes, nodes.shape.gpu)
-    return (usual,) if usual == SMALL_BATCH else (usual, SMALL_BATCH)
+    least = wanted_context(sizer, wish) if sizer.card.model_type in WHOLE_PROMPTS else 0
+    limits = (Batch(max(batch.tokens, least), batch.sequences) for batch in (usual, SMALL_BATCH))
+    return tuple(dict.fromkeys(limits))
 
 
 def _checked(case: Case) -> Fitted | Refused:

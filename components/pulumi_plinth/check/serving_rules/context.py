@@ -10,6 +10,7 @@ from pulumi_plinth.check.serving import Serving
 from pulumi_plinth.check.serving_rules import values
 from pulumi_plinth.check.serving_rules.releases import CHUNKED_BY_DEFAULT, DYNAMIC_ROPE_IGNORED, release
 from pulumi_plinth.check.subject import Subject
+from pulumi_plinth.fit.layout import WHOLE_PROMPTS
 
 LENGTH = "--max-model-len"
 STRETCHING = ("linear", "dynamic", "yarn", "deepseek_yarn", "ntk")
@@ -20,9 +21,6 @@ LENGTHS: Mapping[str, int] = {"whisper": 448}
 
 ABSOLUTE = ("bert", "roberta", "xlm-roberta", "gpt2", "opt", "gpt_bigcode", "whisper", "mpnet", "distilbert")
 """Types with a table of positions; beyond its end there is nothing to read."""
-
-ENCODERS = ("bert", "roberta", "xlm-roberta", "modernbert", "nomic_bert", "new", "gte")
-"""Types that read a text in both directions, so that the engine never cuts it (torch-spyre/sendnn-inference#851)."""
 
 ALLOW_LONG = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 
@@ -119,7 +117,7 @@ def request_beyond_length(subject: Subject) -> Iterator[Verdict]:
 def chunked(serving: Serving) -> bool:
     """Whether prompts may be computed over several steps."""
     said = values.switched(serving, "enable-chunked-prefill")
-    if said is None and values.model_type(serving) in ENCODERS:
+    if said is None and values.model_type(serving) in WHOLE_PROMPTS:
         return False
     return said if said is not None else CHUNKED_BY_DEFAULT.holds(serving.version, unknown=True)
 
