@@ -190,3 +190,26 @@ def test_an_adapter_that_cannot_be_served_says_why(folder, changes, reason):
     folder.add("adapter_config.json", {**ADAPTER, **changes}).weights(TENSORS, "adapter_model.safetensors")
     with pytest.raises(CardError, match=reason):
         folder.card()
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "capability"),
+    [
+        ("FluxPipeline", "TEXT_TO_IMAGE"),
+        ("FluxFillPipeline", "IMAGE_TEXT_TO_IMAGE"),
+        ("StableDiffusionControlNetPipeline", "IMAGE_TEXT_TO_IMAGE"),
+        ("QwenImageEditPipeline", "IMAGE_TEXT_TO_IMAGE"),
+        ("WanPipeline", "TEXT_TO_VIDEO"),
+        ("AnimateDiffPipeline", "TEXT_TO_VIDEO"),
+        ("StableVideoDiffusionPipeline", "IMAGE_TEXT_TO_VIDEO"),
+        ("LTXImageToVideoPipeline", "IMAGE_TEXT_TO_VIDEO"),
+        ("StableAudioPipeline", "TEXT_TO_AUDIO"),
+    ],
+)
+def test_pipelines_say_by_their_class_what_goes_in_and_out(folder, pipeline, capability):
+    """Parts that are left out are null, switches are no parts."""
+    index = {"_class_name": pipeline, "vae": ["diffusers", "AutoencoderKL"], "safety": [None, None], "x": True}
+    folder.add("model_index.json", index).add("vae/config.json", {})
+    found = folder.weights({"w": ("F16", [4, 4])}, "vae/diffusion_pytorch_model.safetensors").card()
+    assert found.capabilities == (capability,)
+    assert list(found.diffusion.components) == ["vae"]

@@ -55,6 +55,8 @@ def test_instructions_are_read_by_ollamas_grammar(text, expected):
         ("FROM $BASE", 1, "(line 1): is a placeholder"),
         ("FROM {__FILE_LOCATION__}", 1, "(line 1): is a placeholder"),
         ("FROM x\nADAPTER <adapter>", 2, "(line 2): is a placeholder"),
+        ("# c\nFROM ../up/x.gguf", 2, "(line 2): steps out of its folder"),
+        ("FROM x\nADAPTER ../up/lora", 2, "(line 2): steps out of its folder"),
     ],
 )
 def test_faults_name_their_line(text, line, message):
@@ -114,6 +116,28 @@ def test_a_second_base_is_never_lost_in_silence(text, base, lost):
     assert [finding.message for finding in result.warnings] == [
         f"(line 2): is one of several; {lost} is not carried over"
     ]
+
+
+@pytest.mark.parametrize(
+    ("base", "uri"),
+    [
+        ("C:\\models\\x.gguf", "local://C:/models/x.gguf"),
+        (".\\models\\x.gguf", "local://models/x.gguf"),
+        ("D:/models/x.gguf", "local://D:/models/x.gguf"),
+        ("./my model.gguf", "local://my model.gguf"),
+        ("hf.co/org/Model-GGUF:Q4_K_M", "hf://org/Model-GGUF"),
+        ("registry.ollama.ai/library/llama3:8b", None),
+        ("library/llama3:8b", None),
+        (".", None),
+        ("./", None),
+    ],
+)
+def test_bases_are_files_folders_hub_ids_or_names(base, uri):
+    """Paths of Windows are paths, a registry's host is no folder; the base stays as it was written."""
+    result = convert([("Modelfile", f"FROM {base}\n")], "modelfile")
+    spec = result.models[0].spec
+    assert (spec.storage and spec.storage.uri, spec.modelfile.base) == (uri, base)
+    assert result.outputs[0][1] == f"FROM {base}\n"
 
 
 def test_of_instructions_that_count_once_the_last_one_wins():

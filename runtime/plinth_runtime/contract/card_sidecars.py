@@ -32,6 +32,14 @@ IMAGE_KEYS = (
 AUDIO_KEYS = ("audio_config", "audio_encoder_config", "audio_processor", "sound_config", "speech_config")
 """Keys under which multimodal models keep what sees and hears."""
 
+VIDEO_OUT = re.compile(
+    r"Video|Wan|Mochi|LTX|Animate|Allegro|Latte|SkyReels|Cosmos|I2V|T2V|Framepack|HeliosPipeline", re.IGNORECASE
+)
+IMAGE_IN = re.compile(
+    r"Img2Img|ImageTo|Image2|I2V|Inpaint|Fill|Edit|Kontext|Upscale|InstructPix|Control|Redux|Depth2Img|StableVideo",
+)
+"""What diffusers' class names say of output and input."""
+
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_new_tokens", "do_sample")
 MAX_COMPONENTS = 100
 RANKED = frozenset({"lora", "adalora", "loha", "lokr", "randlora", "vera"})
@@ -170,10 +178,9 @@ def capabilities_of(kind: CardKind, settings: Settings) -> tuple[str, ...]:
 
 def diffusion_capabilities(pipeline: str) -> tuple[str, ...]:
     """Read a diffusers class name: what goes in and what comes out."""
-    out = "VIDEO" if re.search(r"Video|Wan|Mochi|LTX|CogVideo", pipeline) else "IMAGE"
+    out = "VIDEO" if VIDEO_OUT.search(pipeline) else "IMAGE"
     out = "AUDIO" if re.search(r"Audio|Music", pipeline) else out
-    takes_image = re.search(r"Img2Img|ImageTo|Image2|Inpaint|Edit|Kontext|Upscale|InstructPix", pipeline)
-    return (f"{'IMAGE_TEXT' if takes_image else 'TEXT'}_TO_{out}",)
+    return (f"{'IMAGE_TEXT' if IMAGE_IN.search(pipeline) else 'TEXT'}_TO_{out}",)
 
 
 def _pooling(config: Mapping[str, Any]) -> str:

@@ -9,6 +9,9 @@ from pulumi_plinth.quantities import to_label
 _FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth")
 _HUB_HOSTS = re.compile(r"(?:https?://)?(?:hf\.co|huggingface\.co)/")
 
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+"""A path of Windows."""
+
 
 def from_address(address: str) -> str:
     """Return the URI that an address means: what is no path and has at most one slash is an id on the hub."""
@@ -17,7 +20,9 @@ def from_address(address: str) -> str:
     if "://" in address:
         return address
     if address.startswith(("./", ".\\")):
-        return "local://" + address[2:]
+        return "local://" + address[2:].replace("\\", "/")
+    if _DRIVE.match(address):
+        return "local://" + address.replace("\\", "/")
     local = address.startswith(("/", "~", "../")) or address.endswith(("/", *_FILES)) or address.count("/") > 1
     return f"local://{address}" if local else f"hf://{address}"
 

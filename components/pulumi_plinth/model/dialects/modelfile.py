@@ -21,6 +21,9 @@ _ONCE = {
 """Instructions of which the last one wins -> field."""
 
 _BRACES = re.compile(r"\{+[^{}]*\}+")
+_REGISTRY = re.compile(r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}(:\d{1,5})?/[\w.-]+/[\w.-]+(:[\w.-]+)?")
+"""A model's name in a registry of Ollama's kind, with the host before it."""
+
 _MORE = re.compile(r"\s#")
 
 TEXT_KEY = "modelfile"
@@ -86,12 +89,12 @@ def _address(value: str) -> str:
 
 def _take_adapter(reading: Reading, value: str) -> None:
     """Take an adapter; the last one wins, as in Ollama."""
-    reading.data["adapters"] = [{"name": adapter_name(value), "uri": _local(value)}]
+    reading.data["adapters"] = [{"name": adapter_name(value), "uri": _parsed(_local(value))}]
 
 
 def _take_from(reading: Reading, value: str, line: int) -> None:
     """Take the base. Of several files Ollama makes one model, the first holds the language model; of names the last."""
-    uri, before = from_address(value), reading.data["modelfile"].get("base")
+    uri, before = _checked_uri(value), reading.data["modelfile"].get("base")
     if before is not None:
         files = uri.startswith("local://") and from_address(before).startswith("local://")
         lost, remedy = (value, "keep it for Ollama") if files else (before, "keep one FROM line")
@@ -105,6 +108,24 @@ def _take_from(reading: Reading, value: str, line: int) -> None:
         reading.data["storage"] = {"uri": uri}
     else:
         reading.data.pop("storage", None)
+
+
+def _checked_uri(value: str) -> str:
+    """Return the address of a base. Raises ValueError for a file or folder that no address can name."""
+    registry = _REGISTRY.fullmatch(value) and not value.startswith(("hf.co/", "huggingface.co/"))
+    if registry or not value.strip("./\\"):
+        return f"hf://{value}"  # A registry's name or the folder itself: like any name, the base alone says it.
+    return _parsed(from_address(value))
+
+
+def _parsed(uri: str) -> str:
+    """Return a file's or folder's address when it is one. Raises ValueError for one that no address can name."""
+    if uri.startswith("local://"):
+        try:
+            StorageUri.parse(uri)
+        except ValueError as error:
+            values.refuse(f"{str(error).partition(';')[0]}; write the path from the root, such as /models/x.gguf")
+    return uri
 
 
 def _take_parameter(reading: Reading, item: Instruction) -> None:
