@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import gcd
 from typing import Any
 
 from pulumi_plinth.cluster.spec import ClusterSpec
@@ -11,11 +12,13 @@ from pulumi_plinth.deployment.facts import CardFacts, PoolNodes
 from pulumi_plinth.deployment.gpu_plan import GpuPlan
 from pulumi_plinth.deployment.totals import Nodes
 from pulumi_plinth.errors import Fault
+from pulumi_plinth.fit.layout import Reason
 from pulumi_plinth.fit.market import Market
 from pulumi_plinth.oci_spec import PENDING
 from pulumi_plinth.pool.case import Needs, PoolCase, shape_of
 from pulumi_plinth.pool.plan import PoolPlan, plan_pool, selector_of, taints_of
 from pulumi_plinth.pool.price import capacity_of
+from pulumi_plinth.pool.reasons import DOUBT
 from pulumi_plinth.pool.spec import PoolSpec
 from pulumi_plinth.stack import CONFIG_KEY, StackSpec
 
@@ -107,7 +110,8 @@ def plan_pools(
         on_it = [plan for plan in plans if plan.pool and plan.pool.name == name]
         faults.extend(_room_faults(case, on_it))
         if plan := plan_pool(replace(case, needs=_needs(case, on_it, cards)), faults):
-            made.append(plan)
+            doubts = spread_doubts(list(_claims(on_it)), case.shape.gpus, nodes_of(case).most)
+            made.append(replace(plan, reasons=(*plan.reasons, *(Reason("room", DOUBT + text) for text in doubts))))
     return tuple(made)
 
 
@@ -126,13 +130,31 @@ def nodes_needed(claims: Iterable[Claim], gpus: int) -> int:
     single = sorted((claim.gpus for claim in claims if claim.nodes == 1 for _ in range(claim.replicas)), reverse=True)
     free: list[int] = []
     for wanted in single:
-        # First fit, the largest first: what the scheduler comes to when pods arrive in the best order.
+        # First fit, the largest first: the best case. `spread_doubts` says what spreading may make of it.
         place = next((number for number, rest in enumerate(free) if rest >= wanted), None)
         if place is None:
             free.append(gpus - wanted)
         else:
             free[place] -= wanted
     return whole + len(free)
+
+
+def spread_doubts(claims: Sequence[Claim], gpus: int, most: int | None) -> Iterator[str]:
+    """Say of each claim whether the others, spread over the nodes, can leave too little free for it on every one.
+
+    All sizes are multiples of their greatest common divisor, so a node is too full for a pod at the first such multiple
+    above `gpus` - its size; the others can do that to as many nodes as their GPUs are worth.
+    """
+    used = sum(claim.replicas * claim.nodes * claim.gpus for claim in claims)
+    step = gcd(*(claim.gpus for claim in claims))
+    for claim in claims:
+        full = ((gpus - claim.gpus) // step + 1) * step
+        others = used - claim.gpus
+        if most is not None and others >= most * full:
+            problem = (
+                f"{claim} may wait: the other pods take {others} GPUs, and {full} on each of {most} nodes keep it out"
+            )
+            yield f"{problem}; the scheduler spreads pods, so write {others // full + 1} nodes or a pool of its own"
 
 
 def _claims(plans: Iterable[GpuPlan]) -> Iterator[Claim]:

@@ -7,7 +7,7 @@ from support.gpus import changed, reason, said
 from pulumi_plinth.errors import SpecError
 from pulumi_plinth.pool.arguments import arguments_of, planned
 from pulumi_plinth.pool.resources import node_pool
-from pulumi_plinth.pools import Claim, nodes_needed
+from pulumi_plinth.pools import Claim, nodes_needed, spread_doubts
 from pulumi_plinth.rendering_html import page
 from pulumi_plinth.rendering_plan import show_plan
 from pulumi_plinth.stack import StackSpec
@@ -116,6 +116,39 @@ def test_several_deployments_share_the_nodes(gpus):
 def test_replicas_are_packed_as_a_scheduler_would(claims, nodes):
     """Whole nodes for those that span several, first fit for the others."""
     assert nodes_needed([Claim("x", *claim) for claim in claims], 8) == nodes
+
+
+@pytest.mark.parametrize(
+    ("claims", "most", "said"),
+    [
+        ([], 1, []),
+        ([(8, 1, 1)], 1, []),
+        ([(2, 2, 8)], 4, []),
+        ([(6, 1, 4)], 3, []),
+        ([(1, 1, 8), (3, 1, 2)], None, []),
+        ([(1, 1, 8), (3, 1, 2)], 4, []),
+        ([(1, 1, 8), (3, 1, 2)], 3, ["x 1 x 8 GPUs may wait: the other pods take 6 GPUs, and 2 on each of 3 nodes"]),
+        ([(1, 1, 4), (2, 1, 3)], 2, []),
+        ([(1, 2, 8), (2, 1, 1)], 3, ["x 1 x 2 nodes may wait: the other pods take 10 GPUs, and 1 on each of 3 nodes"]),
+        ([(2, 1, 4), (2, 1, 4)], 2, []),
+    ],
+)
+def test_room_that_depends_on_the_order_is_doubted(claims, most, said):
+    """Small pods on every node keep a large one out, though there is room if they come in the best order."""
+    found = list(spread_doubts([Claim("x", *claim) for claim in claims], 8, most))
+    assert [text.partition(" keep")[0] for text in found] == said
+
+
+def test_a_doubt_about_room_is_told(gpus):
+    """Beside the plan of the pool, with the number of nodes at which it is gone."""
+    small = {"model": "qwen", "target": "kubernetes", "pool": "gpu", "maxModelLen": 8192, "replicas": {"min": 3}}
+    document = stack({"parallel": {"tensor": 8, "data": 1}}, {"shape": "BM.GPU.H100.8", "size": 3})
+    document["deployments"]["small"] = {**small, "parallel": {"tensor": 2, "data": 1}}
+    (pool,) = gpus(document).pools
+    (doubt,) = [text for text in pool.doubts if "may wait" in text]
+    assert "write 4 nodes" in doubt
+    document["pools"]["gpu"]["size"] = 4
+    assert not [text for text in gpus(document).pools[0].doubts if "may wait" in text]
 
 
 def test_nodes_that_exist_are_only_chosen(gpus):
