@@ -8,7 +8,12 @@ import subprocess
 import sys
 import time
 
+from hypothesis import HealthCheck, settings
+
 PART = 1 << 20
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+"""For generated cases: a busy machine takes as long as it takes."""
+
 SHARD = "model-00001-of-00002.safetensors"
 
 

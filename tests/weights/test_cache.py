@@ -8,7 +8,7 @@ import pytest
 from fakes.object_server import ObjectServer
 from hypothesis import given
 from hypothesis import strategies as st
-from weights.making import PART, SHARD, contents, flip, noise, safetensors
+from weights.making import PART, SHARD, UNHURRIED, contents, flip, noise, safetensors
 
 from plinth_runtime.errors import NoSpaceError
 from plinth_runtime.weights.cache import Cache, model_name
@@ -181,6 +181,7 @@ def test_rot_in_the_cache_is_mended(origin, bring, cache, weights):
     assert len(origin.bodies()) == before + 1
 
 
+@UNHURRIED
 @given(
     st.lists(
         st.builds(

@@ -1,8 +1,9 @@
 """The journal: whatever a crash leaves of it, what can be read is true and a beginning of what was written."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from weights.making import UNHURRIED
 
 from plinth_runtime.weights.journal import FileRecord, Journal, Known, PartRecord
 
@@ -46,7 +47,7 @@ def test_a_journal_that_is_not_there(tmp_path):
     assert Journal(tmp_path / "none").read() == Known()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@UNHURRIED
 @given(place=st.integers(0, 400), flipped=st.booleans())
 def test_damage_cuts_it_off(journal, tmp_path, place, flipped):
     """A journal cut or altered at any byte is true up to there, and says nothing after it."""

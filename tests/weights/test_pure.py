@@ -4,7 +4,7 @@ import google_crc32c
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from weights.making import noise, safetensors
+from weights.making import UNHURRIED, noise, safetensors
 
 from plinth_runtime.contract.manifest import ManifestFile, WeightManifest
 from plinth_runtime.weights.crc import combine, combine_all
@@ -15,6 +15,7 @@ from plinth_runtime.weights.structure import structure_faults
 from plinth_runtime.weights.window import StreamState, Window, adapt, first_window, streams_to_cut
 
 
+@UNHURRIED
 @given(st.binary(max_size=3000), st.lists(st.integers(1, 400), max_size=12), st.randoms(use_true_random=False))
 def test_behaviour_08_parts_combine_to_the_whole(data, sizes, chance):
     """CRC32C of parts of any sizes, computed in any order, combine to that of the whole."""

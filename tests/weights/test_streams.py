@@ -10,7 +10,7 @@ from fakes.object_server import FOREVER, Fault, ObjectServer
 from hypothesis import given
 from hypothesis import strategies as st
 from weights.conftest import QUICK
-from weights.making import PART, contents, noise, safetensors
+from weights.making import PART, UNHURRIED, contents, noise, safetensors
 
 from plinth_runtime.errors import FetchCancelledError
 from plinth_runtime.weights.board import Patience
@@ -49,6 +49,7 @@ def test_who_comes_later_gets_an_equal_part():
     assert not streams.most - first.held - second.held
 
 
+@UNHURRIED
 @given(st.integers(1, 8), st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=60))
 def test_never_more_than_the_bound(most, steps):
     """Whatever the order of taking and giving back: never more permits than the bound, and memory is used again."""
