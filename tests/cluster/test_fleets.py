@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 from cluster import fakes
-from cluster.fleets import FILLER, Fleet, workloads
+from cluster.fleets import FILLER, FLEET, Fleet, workloads
 from cluster.models import wait_until
+from support.pods import IMAGE, planned
 
 from pulumi_plinth.check.fleet import fleet_of, room_for, wish_of
 from pulumi_plinth.deployment.kubernetes.manifests import manifests
@@ -144,3 +145,35 @@ def test_fifty_fleets_are_placed_as_planned(cluster, namespace):
     """The same, of fifty."""
     said = compare(cluster, namespace, range(5, 55))
     assert min(said.values()) > 50
+
+
+@pytest.mark.parametrize(("count", "waits"), [(3, True), (4, False)])
+def test_room_that_the_plan_doubts_is_missing(kubectl, fake_nodes, namespace, count, waits):
+    """Three small pods go to three nodes and keep the large one out; with the node that the doubt asks for it runs."""
+    pool = {"kind": "existing", "gpus": 8, "gpuMemory": "80Gi", "size": count, "labels": {FLEET: namespace}}
+    common = {"model": "qwen", "target": "kubernetes", "pool": "gpu", "maxModelLen": 4096}
+    sizes = {"small": (2, 3), "large": (8, 1)}
+    document = {
+        "kubernetes": {"image": IMAGE, "namespace": namespace, "namespaces": "existing"},
+        "models": {"qwen": {"storage": {"uri": "hf://Qwen/Qwen3-8B"}, "preset": {"name": "qwen3-8b"}}},
+        "pools": {"gpu": pool},
+        "deployments": {
+            name: {**common, "parallel": {"tensor": tensor, "data": 1}, "replicas": {"min": replicas}}
+            for name, (tensor, replicas) in sizes.items()
+        },
+    }
+    plan = planned(document)
+    (doubt,) = [text for text in plan.pools[0].doubts if "may wait" in text] or [""]
+    assert ("write 4 nodes" in doubt) is waits
+    fake_nodes(count, namespace, labels={FLEET: namespace})
+    for name in ("small", "large"):
+        (server,) = [server for server in plan.servers if server.name == name]
+        kubectl("create", "-f", "-", text=_listed(manifests(server)))
+        ready = "jsonpath={.status.readyReplicas}=" + str(sizes[name][1])
+        if not (waits and name == "large"):
+            kubectl("wait", f"deployment/{name}", "-n", namespace, f"--for={ready}", "--timeout=60s")
+    if waits:
+        pod = "app.kubernetes.io/instance=large"
+        kubectl("wait", "pods", "-l", pod, "-n", namespace, "--for=condition=PodScheduled=false", "--timeout=60s")
+        (found,) = json.loads(kubectl("get", "pods", "-l", pod, "-n", namespace, "-ojson").stdout)["items"]
+        assert f"{count} Insufficient {fakes.GPU}" in next(_reasons(found))
