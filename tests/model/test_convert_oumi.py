@@ -112,3 +112,11 @@ def test_a_job_names_the_recipes_that_it_runs(converted):
     error = converted(JOB).errors[0]
     assert error.message == "is a job of `oumi launch`, not a recipe"
     assert error.hint == "give the recipe that it runs: oumi://configs/a/train.yaml, configs/a/eval.yaml"
+
+
+@pytest.mark.parametrize("to", ["ome", "kaito", "modelfile", "deepextension"])
+def test_a_provider_s_model_says_why_others_cannot_hold_it(converted, to):
+    """Not the first field that happens to be missing."""
+    error = converted("model: {model_name: a-model-with-a-long-name-4-1}\nengine: OPENAI", to).errors[0]
+    assert "is served by a provider" in error.message
+    assert error.hint == "convert it to nstream or oumi"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pulumi_plinth.model.dialects import values
-from pulumi_plinth.model.dialects.table import Dialect, Reading, Row, Unwritable, write_rows
+from pulumi_plinth.model.dialects.table import Dialect, Reading, Row, Unwritable, refuse_external, write_rows
 from pulumi_plinth.quantities import parse_technical
 
 STORE = "models"
@@ -104,16 +104,17 @@ def _folder(value: Any) -> str:
 
 def write(name: str, data: dict[str, Any]) -> Any:
     """Write a registration; only a model that lies in a store has the folder that it needs."""
+    refuse_external(data, "DeepExtension")
+    if "path" not in data:
+        raise Unwritable(
+            "lies in no folder of a store, and DeepExtension fetches nothing; copy it and set store and path"
+        )
     technical = data.get("technicalName", name)
     try:
         parse_technical(technical)
     except ValueError as error:
         problem, _, remedy = str(error).partition("; ")
         raise Unwritable(f"has a technicalName that {problem}; set technicalName: {remedy}") from error
-    if "path" not in data:
-        raise Unwritable(
-            "lies in no folder of a store, and DeepExtension fetches nothing; copy it and set store and path"
-        )
     return {"technic_name": technical, "path": data["path"]} | write_rows(ROWS, data)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pulumi_plinth.model.dialects import paths, values
 from pulumi_plinth.model.dialects.kubernetes import METADATA, head, is_kind, merge, read_annotations, read_metadata
-from pulumi_plinth.model.dialects.table import Dialect, Reading, Row, Unwritable, write_rows
+from pulumi_plinth.model.dialects.table import Dialect, Reading, Row, Unwritable, refuse_external, write_rows
 from pulumi_plinth.quantities import to_label
 
 GROUP = "kaito.sh"
@@ -252,8 +252,7 @@ def _selector(name: str) -> dict[str, Any]:
 
 def write(name: str, data: dict[str, Any]) -> Any:
     """Write an InferenceSet where replicas are asked for, else a Workspace."""
-    if "external" in data:
-        raise Unwritable("is served by a provider, and KAITO has no kind for that; convert it to nstream")
+    refuse_external(data, "KAITO")
     many = "replicas" in data.get("serving", {})
     root = "spec.template." if many else ""
     document = head(f"{GROUP}/v1beta1", "InferenceSet" if many else "Workspace", name)

@@ -10,7 +10,7 @@ from plinth_runtime.contract.uri import StorageUri
 from pulumi_plinth.model.dialects import paths, values
 from pulumi_plinth.model.dialects.addresses import adapter_name, from_address, to_address
 from pulumi_plinth.model.dialects.modelfile_text import Instruction, TextFault, parse, quote
-from pulumi_plinth.model.dialects.table import Dialect, Reading, Unwritable
+from pulumi_plinth.model.dialects.table import Dialect, Reading, Unwritable, refuse_external
 from pulumi_plinth.model.modelfile import RETIRED, read_parameter, read_version
 from pulumi_plinth.quantities import to_label
 
@@ -162,6 +162,7 @@ def _local(value: str) -> str:
 
 def write(_: str, data: dict[str, Any]) -> str:
     """Write the text. Raises Unwritable where there is no FROM, or a value cannot be quoted."""
+    refuse_external(data, "Ollama")
     part = data.get("modelfile", {})
     lines = [f"FROM {quote(part.get('base') or _base(data))}"]
     # ADAPTER takes one folder; the comparison with what is read back reports the others.

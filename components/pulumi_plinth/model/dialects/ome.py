@@ -12,7 +12,7 @@ from typing import Any
 
 from pulumi_plinth.model.dialects import paths, values
 from pulumi_plinth.model.dialects.kubernetes import METADATA, head, is_kind, merge, read_annotations, read_metadata
-from pulumi_plinth.model.dialects.table import Dialect, Reading, Row, Unwritable, write_rows
+from pulumi_plinth.model.dialects.table import Dialect, Reading, Row, Unwritable, refuse_external, write_rows
 
 _ANNOTATION = "metadata.annotations.`models.ome.io/{}`"
 _AFFINITY = "storage.nodeAffinity"
@@ -159,6 +159,7 @@ def _read_places(reading: Reading) -> None:
 
 def write(name: str, data: dict[str, Any]) -> Any:
     """Write a document; without a namespace it is cluster-wide unless the spec says otherwise."""
+    refuse_external(data, "OME")
     if paths.get(data, "storage.uri") is paths.MISSING:
         raise Unwritable("has no address, and OME needs one; give it a storage.uri such as hf://org/model")
     scope = data.get("scope", "namespaced" if "namespace" in data else "cluster")

@@ -55,6 +55,12 @@ class Unwritable(ValueError):  # noqa: N818 it is what it says
     """A spec cannot be written in a dialect at all. The message is `problem; remedy`."""
 
 
+def refuse_external(data: dict[str, Any], whose: str) -> None:
+    """Refuse to write a model that a provider serves where there is no field for that. Raises Unwritable."""
+    if "external" in data:
+        raise Unwritable(f"is served by a provider, and {whose} has no field for that; convert it to nstream or oumi")
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """A kind of document. `read` fills a Reading, `write` returns documents or text."""
