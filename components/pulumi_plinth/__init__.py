@@ -6,8 +6,25 @@ The names are loaded on first use: reading a stack file must not cost the import
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:  # type checkers do not look into __getattr__
+    from pulumi_plinth.cluster.addons import ClusterAddons
+    from pulumi_plinth.cluster.component import GpuCluster
+    from pulumi_plinth.cluster.identity import WorkloadIdentity
+    from pulumi_plinth.cluster.repository import ImageRepository
+    from pulumi_plinth.cluster.vault_secret import VaultSecret
+    from pulumi_plinth.deployment.component import ModelDeployment
+    from pulumi_plinth.errors import SpecError
+    from pulumi_plinth.observe import observe as observe_stack
+    from pulumi_plinth.planner import plan_stack
+    from pulumi_plinth.platform import Platform
+    from pulumi_plinth.pool.component import GpuNodePool
+    from pulumi_plinth.stack import StackSpec
+    from pulumi_plinth.store.component import ModelStore
+
+# Where each name lives: a module, and behind a colon what it is called there. No name is that of a module of the
+# package: Python would put the module in its place as soon as somebody imports it.
 _HOME = {
     "ClusterAddons": "cluster.addons",
     "GpuCluster": "cluster.component",
@@ -20,7 +37,7 @@ _HOME = {
     "StackSpec": "stack",
     "VaultSecret": "cluster.vault_secret",
     "WorkloadIdentity": "cluster.identity",
-    "observe": "observe",
+    "observe_stack": "observe:observe",
     "plan_stack": "planner",
 }
 
@@ -36,7 +53,7 @@ __all__ = [
     "StackSpec",
     "VaultSecret",
     "WorkloadIdentity",
-    "observe",
+    "observe_stack",
     "plan_stack",
 ]
 
@@ -44,7 +61,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    module, _, attribute = _HOME[name].partition(":")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), attribute or name)
 
 
 def __dir__() -> list[str]:

@@ -4,20 +4,27 @@ Those of stores, identities and policies are in test_behaviours_store.py, those 
 """
 
 import inspect
+import typing
+from typing import NotRequired, Required
 
 import pulumi
+import pulumi_kubernetes
 import pulumi_oci
 import pytest
 from fakes.pulumi_monitor import UNKNOWN, Secret, run, unknown
-from support.components import COMPONENTS, cloud, with_value
+from support.components import COMPONENTS, MAIN, OTHERS, WRONG, backwards, cloud, with_value
 
+import pulumi_plinth
 from pulumi_plinth.errors import SpecError
 
 pytestmark = pytest.mark.processes  # each runs a whole program
 
 ALL = pytest.mark.parametrize("kind", COMPONENTS)
+WITH_MAIN = pytest.mark.parametrize("kind", MAIN)
 PATHS = [(kind, path) for kind, component in COMPONENTS.items() for path in component.ids]
 SECRET = "ocid1.very.secret"
+LATER = {"Output": pulumi.Output, "T": str}
+"""What annotations of Pulumi's name and do not import."""
 
 
 def build(kind, opts=None, *, preview=False, **more):
@@ -30,15 +37,23 @@ def main_of(monitor, kind):
     return next(item for item in monitor.all() if item.name == f"it-{COMPONENTS[kind].main}")
 
 
+def test_behaviour_01_no_component_is_left_out():
+    """Every public component is in the table of these tests, or is made of a plan and has tests of its own."""
+    public = {name for name in pulumi_plinth.__all__ if isinstance(getattr(pulumi_plinth, name), type)}
+    made = {name for name in public if issubclass(getattr(pulumi_plinth, name), pulumi.ComponentResource)}
+    assert made == {component.cls.__name__ for component in COMPONENTS.values()} | set(OTHERS)
+
+
 @ALL
 def test_behaviour_01_tokens_and_ancestors(kind):
     """Every component has a token plinth:index:<Class>, and everything it makes has it as ancestor."""
     monitor = build(kind)
     component, *children = monitor.all()
     assert component.type == f"plinth:index:{COMPONENTS[kind].cls.__name__}"
-    assert children
+    assert children or not COMPONENTS[kind].main
     for child in children:
-        assert "plinth:index:" in child.urn.rsplit("::", 2)[1].rpartition("$")[0]
+        while child.urn != component.urn:
+            child = monitor.registered[child.request.parent]  # noqa: PLW2901 up to the component, or a KeyError
 
 
 @ALL
@@ -66,10 +81,9 @@ def test_behaviour_04_two_instances(kind):
 
 @ALL
 def test_behaviour_05_same_inputs_same_bytes(kind):
-    """Twice the same, and the same with its arguments in another order: the same bytes."""
+    """Twice the same, and the same with mappings and sets in another order, at any depth: the same bytes."""
     component = COMPONENTS[kind]
-    backwards = dict(reversed(component.args.items()))
-    monitor = run(lambda: component.cls("it", backwards) and None, cloud())
+    monitor = run(lambda: component.cls("it", backwards(component.args)) and None, cloud())
     assert build(kind).normal() == build(kind).normal() == monitor.normal()
 
 
@@ -105,7 +119,7 @@ def test_behaviour_07_inputs_of_every_sort(kind, path, how):
         lambda: component.cls("it", with_value(component.args, path, sorts[how])) and None,
         cloud(preview=how == "unknown"),
     )
-    assert len(monitor.all()) > 1
+    assert monitor.outputs_of("it")
     if how in ("plain", "output"):
         assert monitor.normal() == build(kind).normal()
     if how == "secret":
@@ -122,7 +136,40 @@ def _open(value):
     return [_open(item) for item in value] if isinstance(value, list) else value
 
 
-@ALL
+def _inputs(annotation, path=()):
+    """Paths of everything in an argument type that may be any Input: keys of mappings and places of lists are `*`."""
+    if typing.get_origin(annotation) in (NotRequired, Required):
+        annotation = typing.get_args(annotation)[0]
+    parts = typing.get_args(annotation)
+    if typing.is_typeddict(annotation):
+        for name, found in typing.get_type_hints(annotation, localns=LATER, include_extras=True).items():
+            yield from _inputs(found, (*path, name))
+    elif typing.get_origin(annotation) is list:
+        yield from _inputs(parts[0], (*path, "*"))
+    elif typing.get_origin(annotation) is dict:
+        yield from _inputs(parts[1], (*path, "*"))
+    elif any(typing.get_origin(part) is pulumi.Output for part in parts):
+        yield path
+
+
+def test_behaviour_07_every_input_is_tried():
+    """Whatever argument of whatever component may be an Input has its place in the table."""
+    wanted, tried = set(), set()
+    for component in COMPONENTS.values():
+        of = component.cls.__name__
+        kind = typing.get_type_hints(component.cls.__init__, localns=LATER)["args"]
+        wanted |= {(of, *path) for path in _inputs(kind)}
+        tried |= {(of, *path) for path in component.ids}
+    open_ = [path for path in sorted(wanted) if not any(_fits(path, one) for one in tried)]
+    assert wanted
+    assert open_ == []
+
+
+def _fits(path, tried):
+    return len(path) == len(tried) and all(one in ("*", other) for one, other in zip(path, tried, strict=True))
+
+
+@pytest.mark.parametrize("kind", WRONG)
 def test_behaviour_08_wrong_input_is_refused_before_anything(kind):
     """The fault names the component and the argument, says what to write, and nothing is registered."""
     seen = []
@@ -138,7 +185,7 @@ def test_behaviour_08_wrong_input_is_refused_before_anything(kind):
     assert all(fault.remedy for fault in seen)
 
 
-@ALL
+@WITH_MAIN
 def test_behaviour_09_options_reach_the_main_child(kind):
     """protect, aliases, ignore_changes, custom_timeouts given to the component hold for the child it stands for."""
     options = pulumi.ResourceOptions(
@@ -172,16 +219,15 @@ def test_behaviour_09_parent_and_dependencies(kind):
 
 @ALL
 def test_behaviour_10_an_explicit_provider_is_used_by_all(kind):
-    """No child of Oracle's package falls back to the default provider, questions included."""
-    providers = []
+    """No child of Oracle's package or of Kubernetes' falls back to a default provider, questions included."""
 
     def program():
-        provider = pulumi_oci.Provider("phoenix", region="us-phoenix-1")
-        providers.append(provider)
-        COMPONENTS[kind].make("it", pulumi.ResourceOptions(providers=[provider]))
+        providers = [pulumi_oci.Provider("mine", region="us-phoenix-1"), pulumi_kubernetes.Provider("mine")]
+        COMPONENTS[kind].make("it", pulumi.ResourceOptions(providers=providers))
 
     monitor = run(program, cloud())
-    ours = [item for item in monitor.all() if item.type.startswith("oci:")]
-    assert ours
-    assert all("phoenix" in item.provider for item in ours), [item.name for item in ours if not item.provider]
-    assert all("phoenix" in call.provider for call in monitor.cloud.called), monitor.cloud.called
+    ours = [item for item in monitor.all() if item.type.startswith(("oci:", "kubernetes:"))]
+    assert ours or monitor.cloud.called
+    homes = ("::mine::", "::it-home-region::")
+    assert all(any(home in item.provider for home in homes) for item in ours), [item.name for item in ours]
+    assert all("::mine::" in call.provider for call in monitor.cloud.called), monitor.cloud.called

@@ -62,7 +62,11 @@ def test_the_components_need_no_engine(wheels, tmp_path):
     python = environment(tmp_path / "e", wheels["plinth_runtime"], wheels["pulumi_plinth"])
     assert absent(python, "torch", "vllm", "pulumi") == ["torch", "vllm"]
     assert "ask" in run(str(Path(python).with_name("plinth")), "--help")
-    run(python, "-c", "from pulumi_plinth import Platform, ModelStore, ModelDeployment, StackSpec, plan_stack, observe")
+    run(
+        python,
+        "-c",
+        "from pulumi_plinth import Platform, ModelStore, ModelDeployment, StackSpec, plan_stack, observe_stack",
+    )
     assert json.loads(run(str(Path(python).with_name("plinth")), "schema"))["properties"]["deployments"]
 
 

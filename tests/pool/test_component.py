@@ -71,15 +71,15 @@ MANAGED = {
         "size": 3,
         "placementConfigs": [
             {
-                "availabilityDomain": "AD-2",
-                "subnetId": "ocid1.subnet.own",
-                "faultDomains": ["FAULT-DOMAIN-1", "FAULT-DOMAIN-3"],
-                "preemptibleNodeConfig": TERMINATE,
-            },
-            {
                 "availabilityDomain": "AD-1",
                 "subnetId": "ocid1.subnet.s",
                 "hostGroupId": "ocid1.hosts",
+                "preemptibleNodeConfig": TERMINATE,
+            },
+            {
+                "availabilityDomain": "AD-2",
+                "subnetId": "ocid1.subnet.own",
+                "faultDomains": ["FAULT-DOMAIN-1", "FAULT-DOMAIN-3"],
                 "preemptibleNodeConfig": TERMINATE,
             },
         ],

@@ -47,7 +47,7 @@ def test_every_example_is_one_of_these(project_root):
 
 
 @pytest.mark.parametrize("stack", EXAMPLES)
-def test_what_is_registered_has_the_names_it_had(project_root, register, stack):
+def test_behaviour_23_what_is_registered_has_the_names_it_had(project_root, register, stack):
     """URN, parent and type of each resource are found again, under themselves or as an alias."""
     monitor = register(stack)
     now = {item.urn: [item.type, item.parent] for item in monitor.all()}

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pulumi_plinth import naming
 from pulumi_plinth.cluster.args import AddonArgs, ClusterAddonsArgs, checked, checked_oci
 from pulumi_plinth.cluster.spec import AUTOSCALER, UNPINNED, AddonName, AddonSpec, driver_faults
-from pulumi_plinth.oci_args import in_home_region, settled, tags_of
+from pulumi_plinth.oci_args import in_home_region, in_order, settled, tags_of
 from pulumi_plinth.oci_policy import CLUSTER, COMPARTMENT, autoscale, fill
 from pulumi_plinth.oci_spec import Ocid, OciSpec
 from pulumi_plinth.options import main_child
@@ -39,6 +39,7 @@ class ClusterAddons(pulumi.ComponentResource):
     """Names of the add-ons."""
 
     def __init__(self, name: str, args: ClusterAddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = in_order(args)
         spec = checked(_Checked, name, args)
         oci_spec = checked_oci(name, args["oci"]) if "oci" in args else None
         super().__init__(naming.CLUSTER_ADDONS, name, {**args}, opts)
@@ -74,7 +75,7 @@ class ClusterAddons(pulumi.ComponentResource):
             description="What OKE's cluster autoscaler may do",
             statements=settled(values).apply(lambda found: [fill(text, found) for text in autoscale()]),
             **tags_of(oci_spec),
-            opts=in_home_region(self, name, oci_spec),
+            opts=in_home_region(self, name, oci_spec, args["oci"]),
         )
 
 

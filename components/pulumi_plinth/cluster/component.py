@@ -6,6 +6,7 @@ from pulumi_plinth import naming
 from pulumi_plinth.cluster.args import GpuClusterArgs, checked_cluster
 from pulumi_plinth.cluster.build import Build
 from pulumi_plinth.cluster.plan import plan_cluster
+from pulumi_plinth.oci_args import in_order
 
 
 class GpuCluster(pulumi.ComponentResource):
@@ -27,6 +28,7 @@ class GpuCluster(pulumi.ComponentResource):
     """Subnet for pods; empty for a cluster that is there."""
 
     def __init__(self, name: str, args: GpuClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = in_order(args)
         spec, oci_spec = checked_cluster(name, args)
         super().__init__(naming.GPU_CLUSTER, name, {**args}, opts)
         import pulumi_oci as oci

@@ -6,7 +6,7 @@ from pulumi_plinth import naming
 from pulumi_plinth.cluster.args import WorkloadIdentityArgs, checked, checked_oci
 from pulumi_plinth.cluster.plan import identity_statements
 from pulumi_plinth.cluster.spec import IdentityAccessSpec
-from pulumi_plinth.oci_args import in_home_region, settled, tags_of
+from pulumi_plinth.oci_args import in_home_region, in_order, settled, tags_of
 from pulumi_plinth.oci_policy import CLUSTER, COMPARTMENT, fill
 from pulumi_plinth.options import main_child
 
@@ -20,6 +20,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
     """The policy statements that were written."""
 
     def __init__(self, name: str, args: WorkloadIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = in_order(args)
         spec, oci_spec = checked(IdentityAccessSpec, name, args), checked_oci(name, args["oci"])
         super().__init__(naming.WORKLOAD_IDENTITY, name, {**args}, opts)
         # The cluster is left open: the id that is given may be known only later.
@@ -36,7 +37,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
                 description=f"What {spec.namespace}/{spec.service_account} may use",
                 statements=self.statements,
                 **tags_of(oci_spec),
-                opts=main_child(self, opts, in_home_region(self, name, oci_spec)),
+                opts=main_child(self, opts, in_home_region(self, name, oci_spec, args["oci"])),
             )
         self.service_account = pulumi.Output.from_input(spec.service_account)
         if spec.create:

@@ -5,7 +5,7 @@ import pulumi
 from pulumi_plinth import naming
 from pulumi_plinth.cluster.args import ImageRepositoryArgs, checked, checked_oci
 from pulumi_plinth.cluster.spec import RepositorySpec
-from pulumi_plinth.oci_args import tags_of
+from pulumi_plinth.oci_args import in_order, tags_of
 from pulumi_plinth.options import main_child
 
 
@@ -16,6 +16,7 @@ class ImageRepository(pulumi.ComponentResource):
     """What images are pushed to and pulled from, without tag."""
 
     def __init__(self, name: str, args: ImageRepositoryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = in_order(args)
         spec, oci_spec = checked(RepositorySpec, name, args), checked_oci(name, args["oci"])
         super().__init__(naming.IMAGE_REPOSITORY, name, {**args}, opts)
         import pulumi_oci as oci

@@ -14,6 +14,7 @@ from pulumi_plinth.errors import Fault, SpecError, faults_of
 from pulumi_plinth.fit.market import Market
 from pulumi_plinth.fit.shapes import STATED, load_shapes
 from pulumi_plinth.fit.storage import load_unit_prices
+from pulumi_plinth.oci_args import in_order
 from pulumi_plinth.oci_args import plain as without_outputs
 from pulumi_plinth.pool.case import PoolCase, shape_of
 from pulumi_plinth.pool.parts import parse_label_value
@@ -21,8 +22,8 @@ from pulumi_plinth.pool.plan import PoolPlan, plan_pool
 from pulumi_plinth.pool.resources import as_set
 from pulumi_plinth.pool.spec import PoolSpec
 
-SETS = frozenset({"nsg_ids", "pod_nsg_ids", "pod_subnet_ids"})
-"""Arguments whose order says nothing."""
+NETWORKS = frozenset({"nsg_ids", "pod_nsg_ids", "pod_subnet_ids"})
+"""Arguments in which saying the same twice says nothing more."""
 
 
 class PoolTaintArgs(TypedDict, total=False):
@@ -169,10 +170,8 @@ def arguments_of(plan: PoolPlan) -> GpuNodePoolArgs:
 def tidied(args: Mapping[str, Any]) -> dict[str, Any]:
     """Write arguments one way: no None, whole numbers whole (other languages send floats), sets in order."""
     given: dict[str, Any] = _tidied(args)
-    given |= {key: as_set(given[key]) for key in given.keys() & SETS}
-    if "taints" in given:
-        given["taints"] = sorted(given["taints"], key=lambda taint: sorted(taint.items()))
-    return given
+    given |= {key: as_set(given[key]) for key in given.keys() & NETWORKS}
+    return in_order(given)
 
 
 def _tidied(value: Any) -> Any:

@@ -86,7 +86,7 @@ def _policy(build: Build, plan: BucketPlan, values: dict[str, pulumi.Input[str]]
         description=f"Who may use the bucket {plan.name}",
         statements=statements,
         **tags_of(build.oci),
-        opts=in_home_region(build.component, build.name, build.oci),
+        opts=in_home_region(build.component, build.name, build.oci, build.args["oci"]),
     )
 
 

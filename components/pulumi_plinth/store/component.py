@@ -3,7 +3,7 @@
 import pulumi
 
 from pulumi_plinth import naming
-from pulumi_plinth.oci_args import settled
+from pulumi_plinth.oci_args import in_order, settled
 from pulumi_plinth.oci_policy import fill
 from pulumi_plinth.store.args import ModelStoreArgs, decide
 from pulumi_plinth.store.bucket_spec import BucketStoreSpec
@@ -27,6 +27,7 @@ class ModelStore(pulumi.ComponentResource):
     """The policy statements that the store needs, whether they are written or only shown."""
 
     def __init__(self, name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = in_order(args)
         plan, spec, oci = decide(name, args)
         super().__init__(naming.MODEL_STORE, name, {**args}, opts)
         build = Build(self, name, args, plan, oci, opts)
