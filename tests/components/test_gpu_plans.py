@@ -67,7 +67,7 @@ def test_what_is_said_about_nodes_narrows_the_choice(gpus, change, shape):
         ({"node": {"gpuMemory": "8Gi", "count": 1}}, 'chat.node: {"gpuMemory": 8589934592, "count": 1} '),
         ({"shape": "BM.GPU.H100.8", "capacity": "preemptible"}, 'chat.capacity: "preemptible" preemptible'),
         ({"shape": "VM.GPU.A10.1", "concurrency": 9}, "chat.concurrency: 9 serves 2 requests of 8,192 tokens at once"),
-        ({"shape": "VM.GPU.A10.1", "kvCacheDtype": "fp8_e4m3"}, 'chat.kvCacheDtype: "fp8_e4m3" an e4m3 cache needs'),
+        ({"shape": "gpu/t4", "kvCacheDtype": "fp8_e4m3"}, 'chat.kvCacheDtype: "fp8_e4m3" an e4m3 cache needs'),
         ({"host": "::"}, "chat.host: has no meaning for the target kubernetes: a pod has an address of its own"),
         ({"port": 8000}, "chat.port: says how pods run, and the stack describes no cluster for them; add `kubernetes:"),
         ({"dtype": "float32"}, 'chat.dtype: "float32" is planned for on CPUs only'),

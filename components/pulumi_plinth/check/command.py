@@ -17,6 +17,15 @@ SHORT: Mapping[str, str] = {
     "-q": "quantization", "-sc": "speculative-config", "-n": "nnodes", "-r": "node-rank", "-cc": "compilation-config",
     "-O": "optimization-level", "-ep": "enable-expert-parallel", "-asc": "api-server-count",
 }  # fmt: skip
+WHOLE = (
+    "tensor-parallel-size", "pipeline-parallel-size", "gpu-memory-utilization", "max-model-len", "max-num-seqs",
+    "max-num-batched-tokens", "kv-cache-dtype", "quantization", "distributed-executor-backend", "served-model-name",
+)  # fmt: skip
+"""Flags that sizes and formats hang on: people cut them short, and the engine reads `--tensor-parallel 2` as well."""
+
+SHORTEST = 5
+"""Letters from which a beginning is taken for one of these."""
+
 MODELS = ("model", "model-id", "model-path", "model-dir")
 KSERVE_FLAGS = frozenset({"model-name", "model-id", "model-dir"})
 OTHER_ENGINES = ("sglang", "trtllm", "tritonserver", "text-generation", "lmdeploy", "llama-server")
@@ -123,6 +132,12 @@ def _until_operator(words: Sequence[str]) -> list[str]:
     return list(takewhile(lambda word: word not in OPERATORS and not word.startswith(("2>", ">")), words))
 
 
+def _whole(name: str) -> str:
+    """Write out a flag that was cut short, where only one of the usual ones begins so."""
+    found = [flag for flag in WHOLE if flag.startswith(name)] if len(name) >= SHORTEST else []
+    return found[0] if len(found) == 1 else name
+
+
 def _twice(words: Sequence[str]) -> Iterator[Double]:
     """Yield flags that stand twice with different numbers; the engine takes the last without a word."""
     first: dict[str, str] = {}
@@ -142,8 +157,9 @@ def _read(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         name = SHORT.get(word) or (word[2:] if word.startswith("--") and len(word) > len("--") else None)
         if name is not None:
             head, equals, value = name.partition("=")
-            last = None if equals else head.replace("_", "-")
-            flags[head.replace("_", "-")] = value
+            flag = _whole(head.replace("_", "-"))
+            last = None if equals else flag
+            flags[flag] = value
         elif last is not None and (not word.startswith("-") or NUMBER.fullmatch(word)):
             flags[last] = f"{flags[last]} {word}".strip()
         elif last is None:

@@ -13,6 +13,7 @@ from pulumi_plinth.check.serving_rules import values
 from pulumi_plinth.check.serving_rules.releases import (
     EXPANDABLE_SEGMENTS_FAIL,
     NO_PIPELINE,
+    NODES_ARE_SAID,
     ONLINE_BLOCKS_UNPADDED,
     RAY_STAGES,
     RAY_STAGES_FAIL,
@@ -191,9 +192,15 @@ def segments(subject: Subject) -> Iterator[Verdict]:
         yield refuse(
             "allocator", ALLOCATOR, "expandable segments move memory that a KV connector holds", "leave it out"
         )
-    elif asked and values.tensor(serving) > 1 and EXPANDABLE_SEGMENTS_FAIL.holds(serving.version, unknown=True):
+    elif asked and not _alone(serving) and EXPANDABLE_SEGMENTS_FAIL.holds(serving.version, unknown=True):
         problem = f"expandable segments crash {values.tensor(serving)} GPUs that share memory by handle"
         yield refuse("allocator", ALLOCATOR, problem, "leave it out")
+
+
+def _alone(serving: Serving) -> bool:
+    """Tell whether no GPU maps another's buffers by handle: one GPU, no graphs, or NCCL alone (vllm#16330)."""
+    switches = ("enforce-eager", "disable-custom-all-reduce")
+    return values.tensor(serving) == 1 or any(values.switched(serving, switch) for switch in switches)
 
 
 def divided_layers(subject: Subject) -> Iterator[Verdict]:
@@ -208,10 +215,12 @@ def divided_layers(subject: Subject) -> Iterator[Verdict]:
 
 
 def stays_on_a_node(subject: Subject) -> Iterator[Verdict]:
-    """Hold that the backend mp reaches other nodes through --nnodes only."""
+    """Hold that mp reaches other nodes through --nnodes only; newer releases take mp unasked (vllm#29447)."""
     serving = subject.serving
     needed, count = values.tensor(serving) * values.pipeline(serving), serving.gpu.count
-    alone = serving.arguments.get("distributed-executor-backend") == "mp" and "nnodes" not in serving.arguments
+    backend = serving.arguments.get("distributed-executor-backend")
+    local = backend == "mp" or (backend is None and serving.commanded and NODES_ARE_SAID.holds(serving.version))
+    alone = local and "nnodes" not in serving.arguments
     if serving.words and alone and count and (serving.nodes or 1) > 1 and needed > count:
         problem = f"{needed} GPUs are on several nodes of {count}, mp starts processes on its own"
         yield refuse("nnodes", "--distributed-executor-backend", problem, "add --nnodes and --node-rank, or write ray")

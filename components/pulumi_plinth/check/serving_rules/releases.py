@@ -90,8 +90,8 @@ CONSUMER_FP4 = (0, 10, 1)
 MEDIA_LIMIT_REFUSED = Span(last=(0, 10))
 """--limit-mm-per-prompt stopped a model of text (zai-org/GLM-V#15); 0.32 does not look."""
 
-EXPANDABLE_SEGMENTS_FAIL = Span(last=(0, 31))
-"""expandable_segments:True crashed several GPUs (kaito-project/kaito#1077)."""
+EXPANDABLE_SEGMENTS_FAIL = Span(last=(0, 10))
+"""expandable_segments:True crashed several GPUs (kaito-project/kaito#1077); on 0.11.1 two ran (vllm#28228)."""
 
 CONNECTOR_KEEPS_WINDOWS = Span(last=(0, 11))
 """A KV connector switched the hybrid allocator off (vllm-project/vllm#30166)."""
@@ -117,6 +117,9 @@ GGUF_COLON_UNKNOWN = Span(last=(0, 11))
 RAY_STAGES_FAIL = Span()
 RAY_STAGES = 3
 """More stages than this fail over Ray (vllm-project/vllm#30128, kaito-project/kaito#2121); no release is known good."""
+
+NODES_ARE_SAID = Span(first=(0, 11, 1))
+"""More GPUs than a node has are found on others only where Ray or --nnodes is written (NVIDIA-NeMo/Skills#1059)."""
 
 FLASH_ATTENTION_4 = Span(first=(0, 22))
 """FlashAttention reads fp8 caches on Blackwell (vllm-project/vllm#42569, merged after 0.21)."""
