@@ -90,7 +90,8 @@ class Agent:
             sys.executable, "-m", "plinth_runtime", "node", "--node", name, "--root", str(self.root),
             "--kubeconfig", str(config), "--sweep-seconds", "2", "--retry-seconds", "0.5", "--keep-seconds", "0.5",
         ]  # fmt: skip
-        self._environment = os.environ | environment
+        # Whoever crashes says where; the interpreter's own way, nothing of the agent's.
+        self._environment = os.environ | {"PYTHONFAULTHANDLER": "1"} | environment
         self.process = None
 
     def start(self):

@@ -211,6 +211,7 @@ def test_a_bad_hour_of_many_nodes(cluster, kubectl, stage, size):
     assert [node.name for node in crowd.nodes if node.killed != 1] == []
     print(f"{size.nodes} nodes, {size.models} models: right {took:.0f} s after the last kill")
     _measure(kubectl, scene, crowd)
+    assert {agent.name: agent.log.read_text()[-3000:] for agent in agents if agent.process.poll() is not None} == {}
     assert max(agent.memory for agent in agents) < MEMORY_LIMIT
 
 
