@@ -159,3 +159,10 @@ def test_plans_are_values(plan):
     found = plan("phi-4", "BM.GPU.H100.8")
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.nodes = 2
+
+
+def test_an_encoder_computes_whole_prompts(plan):
+    """A step of bge-m3 holds the longest text, on small GPUs too; a decoder's step may be shorter than its context."""
+    assert plan("bge-m3", (1, 22.0)).batch.tokens == 8192
+    assert plan("bge-m3", (1, 22.0), context=512).batch.tokens == 2048
+    assert plan("qwen3-0.6b", (1, 22.0)).batch.tokens == 2048
