@@ -213,3 +213,17 @@ def test_pipelines_say_by_their_class_what_goes_in_and_out(folder, pipeline, cap
     found = folder.weights({"w": ("F16", [4, 4])}, "vae/diffusion_pytorch_model.safetensors").card()
     assert found.capabilities == (capability,)
     assert list(found.diffusion.components) == ["vae"]
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [
+        ("sentence_transformers.cross_encoder.models.LogitScore", "rerank"),
+        ("sentence_transformers.models.Transformer", "generate"),
+    ],
+)
+def test_a_cross_encoder_on_a_generating_class_ranks(llama, folder, module, kind):
+    """Qwen3's rerankers are causal models with a score at the end."""
+    llama()
+    folder.add("modules.json", [{"idx": 0, "path": "", "type": module}])
+    assert folder.card().kind == kind

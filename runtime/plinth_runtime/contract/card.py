@@ -23,6 +23,7 @@ from plinth_runtime.contract.card_sidecars import (
     read_embedding,
     read_generation,
     read_sentence_limit,
+    read_task,
 )
 from plinth_runtime.contract.card_special import adapter_card, diffusion_card
 from plinth_runtime.contract.card_types import CardError, ModelCard, Quantization
@@ -82,7 +83,7 @@ def _describe(folder: Folder, settings: Settings, totals: Totals) -> ModelCard:
     tokenizer = mapping(folder.object("tokenizer_config.json"))
     limit = read_sentence_limit(folder)
     embedding = read_embedding(folder, settings, limit)
-    kind = kind_of(settings, embedding, next(iter(head.get("pipeline_tag", ())), ""))
+    kind = kind_of(settings, embedding, read_task(folder, head))
     context = read_context(settings, tokenizer, limit, pooling=kind in ("embed", "rerank", "classify", "reward"))
     layers, experts = read_layers(settings), read_experts(settings)
     return ModelCard(

@@ -81,6 +81,15 @@ def read_embedding(folder: Folder, settings: Settings, limit: int | None) -> Emb
     return Embedding(dimension=dimension, pooling=_pooling(pooling), normalized=normalized, max_tokens=limit)
 
 
+def read_task(folder: Folder, head: Mapping[str, tuple[str, ...]]) -> str:
+    """Return what the README says that it is for; sentence-transformers' cross encoders rank, whatever it says."""
+    modules = folder.value("modules.json")
+    rows = modules if isinstance(modules, list) else []
+    if any(".cross_encoder." in (text(mapping(row).get("type")) or "") for row in rows):
+        return "text-ranking"
+    return next(iter(head.get("pipeline_tag", ())), "")
+
+
 def read_adapter(folder: Folder) -> Adapter | None:
     """Read adapter_config.json; None when there is none."""
     config = folder.object("adapter_config.json")
