@@ -85,11 +85,15 @@ def _written(stack):
 
 
 def test_a_plan_says_what_is_made_what_it_costs_and_who_may_read(plans):
-    """The keys that scripts were promised, for two nodes with RDMA."""
-    found = plans["oci-h100"].to_json()
+    """The keys that scripts were promised, for two nodes with RDMA, as JSON and nothing that JSON cannot say."""
+    found = json.loads(json.dumps(plans["oci-h100"].to_json()))
     (pool,), (store,), (server,) = found["pools"], found["stores"], found["deployments"]
     assert (pool["shape"], pool["nodes"]) == ("BM.GPU.H100.8", {"min": 2, "max": 2})
-    assert pool["price"]["per_hour"] == (160.0, 160.0)
+    assert pool["price"]["per_hour"] == [160.0, 160.0]
     assert (pool["boot_gib"], server["disk_gib"]) == (50, 801)  # the weights are on the nodes' NVMe drives
     assert any("request.principal.service_account='reasoning'" in text for text in store["statements"])
-    assert found["totals"]["per_month"] == (116800.0, 116800.0)
+    assert all("<cluster>" in text for text in store["statements"] if "any-user" in text)
+    assert server["shape"]["name"] == pool["shape"]
+    assert (found["cluster"]["name"], found["cluster"]["statements"]) == ("plinth-oci-h100", [])
+    assert found["totals"]["per_month"] == [116800.0, 116800.0]
+    assert found["totals"]["nodes"] == {"BM.GPU.H100.8": [2, 2]}
