@@ -29,6 +29,9 @@ HEADINGS = ("## What a change does", "## Who deploys", "## To remove")
 OTHER_WORDS = {"GpuNodePool": ("## What a change does", "## IAM", "## To remove")}
 """Headings of pages that have them in other words."""
 
+HOMES = ("behaviours", "components", "packaging", "policies", "pool", "stacks")
+"""Folders of tests of the component package, where behaviours have their tests."""
+
 MYPY_SECONDS = 600
 STACK = {"stores": {"weights": {"kind": "folder", "path": "models"}}}
 """What a program that reads its stack from the configuration finds there."""
@@ -60,6 +63,13 @@ def camel(name):
     """A Python name as other languages and stack files write it."""
     head, *rest = name.split("_")
     return head + "".join(part.title() for part in rest)
+
+
+def test_every_behaviour_has_a_test():
+    """The twenty-five that an excellent component package shows, each by its number."""
+    texts = [path.read_text() for folder in HOMES for path in (ROOT / "tests" / folder).glob("test_*.py")]
+    named = {int(found) for text in texts for found in re.findall(r"^def test_behaviour_(\d\d)_", text, re.MULTILINE)}
+    assert named == set(range(1, 26))
 
 
 @pytest.mark.parametrize("name", components())
