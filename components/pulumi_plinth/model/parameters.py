@@ -75,12 +75,6 @@ class ModelParams(Spec):
     shard_for_eval: Flag = Field(default=False, description="Split over GPUs in evaluation. Default: false.")
     freeze_layers: tuple[Text, ...] = Field(default=(), description="Dotted names that are not trained. Default: none.")
     tool_call_parser: Text | None = Field(default=None, description="vLLM's parser of tool calls. Default: none.")
-    text_only: Flag = Field(
-        default=False, description="Language part of a multimodal model alone. Default: false, all of it."
-    )
-    adapter_trainable: Flag = Field(
-        default=False, description="Go on training the adapter. Default: false, frozen, what serving needs."
-    )
 
     @model_validator(mode="after")
     def _no_repeated_names(self) -> Self:

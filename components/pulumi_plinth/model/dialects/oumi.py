@@ -41,8 +41,6 @@ _MODEL = (
     ("shard_for_eval", "shardForEval", values.boolean),
     ("freeze_layers", "freezeLayers", values.texts),
     ("tool_call_parser", "toolCallParser", values.text),
-    ("text_only", "textOnly", values.boolean),
-    ("adapter_trainable", "adapterTrainable", values.boolean),
 )
 _PEFT = (
     ("lora_r", "loraR", values.integer),
