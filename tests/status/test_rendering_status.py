@@ -11,7 +11,7 @@ from fakes.status_cluster import FakeCluster
 from rich.console import Console
 
 from pulumi_plinth.cli import main
-from pulumi_plinth.rendering_status import picture, show_report
+from pulumi_plinth.rendering_status import picture, show_report, show_servers
 from pulumi_plinth.stack import StackSpec
 from pulumi_plinth.status.reading import read
 from pulumi_plinth.status.report import report
@@ -60,6 +60,19 @@ def test_what_a_terminal_shows(found):
     assert re.search(r"gpu-0 +yes +1 +0 +1", text)
     assert "too-big: kept out of gpu-0: taint team=other:NoSchedule" in text
     assert "serving: " not in text
+
+
+def test_what_a_terminal_shows_of_servers_on_this_host():
+    """A line each, and a sentence for the one that failed."""
+    common = {"pid": None, "phaseSeconds": None, "weights": None, "endpoint": "http://127.0.0.1:8000/v1"}
+    ready = {**common, "name": "chat", "phase": "ready", "pid": 7, "phaseSeconds": 7300.0, "message": ""}
+    failed = {**common, "name": "other", "phase": "failed", "message": "no memory; buy [some]"}
+    console = Console(width=120, file=io.StringIO())
+    show_servers(console, [ready, failed])
+    text = console.file.getvalue()
+    assert re.search(r"chat +ready +7 +2 h +- +http://127.0.0.1:8000/v1", text)
+    assert "other: no memory; buy [some]" in text
+    assert "chat: " not in text
 
 
 def test_a_picture_needs_nobody(found):
