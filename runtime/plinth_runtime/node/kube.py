@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +55,15 @@ _SERVER = 500
 
 
 class KubeApi:
-    """The cluster of a kubeconfig file, or the one that this process runs in."""
+    """The cluster of a kubeconfig file, or the one that this process runs in.
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    Every thread has a client of its own: the library writes to its TLS context with each new connection, while OpenSSL
+    may read it for another thread's. An agent that shared one was seen to crash when all its threads connected anew.
+    """
+
+    def __init__(self, connect: Callable[[], Client]) -> None:
+        self._connect = connect
+        self._own = threading.local()
         self._kinds: dict[ModelKind, Any] = {kind: _resource(kind) for kind in ModelKind}
         self._node: Any = create_global_resource("", "v1", "Node", "nodes")
         self._secret: Any = create_namespaced_resource("", "v1", "Secret", "secrets")
@@ -67,10 +74,18 @@ class KubeApi:
         try:
             config = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_env()
             single = config.get(context_name=context)
-            timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-            return cls(Client(config=single, timeout=timeout, trust_env=False, transport=_transport(single)))
+            found = cls(partial(_connect, single))
+            found.connected()
         except (ConfigError, OSError, KeyError, ValueError) as error:
             raise BadConfigError(f"the cluster's access cannot be read: {error}") from error
+        return found
+
+    def connected(self) -> Client:
+        """Give this thread's client."""
+        client: Client | None = getattr(self._own, "client", None)
+        if client is None:
+            client = self._own.client = self._connect()
+        return client
 
     def list_models(self, kind: ModelKind, take: Callable[[Document], None]) -> str:
         """List in pieces, of all namespaces."""
@@ -91,13 +106,13 @@ class KubeApi:
     def get_model(self, key: ModelKey) -> Document:
         """Read one."""
         with _translated():
-            return _plain(self._client.get(self._kinds[key.kind], key.name, namespace=key.namespace or None))
+            return _plain(self.connected().get(self._kinds[key.kind], key.name, namespace=key.namespace or None))
 
     def node_exists(self, name: str) -> bool:
         """Look for a node."""
         try:
             with _translated():
-                self._client.get(self._node, name)
+                self.connected().get(self._node, name)
         except MissingError:
             return False
         return True
@@ -117,19 +132,19 @@ class KubeApi:
     def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
         """Read a secret."""
         with _translated():
-            secret = _plain(self._client.get(self._secret, name, namespace=namespace))
+            secret = _plain(self.connected().get(self._secret, name, namespace=namespace))
         return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
 
     def _list(self, resource: Any, take: Callable[[Document], None], **selection: Any) -> str:
         with _translated():
-            found = self._client.list(resource, chunk_size=PIECE, **_given(selection))
+            found = self.connected().list(resource, chunk_size=PIECE, **_given(selection))
             for item in found:
                 take(_plain(item))
             return str(found.resourceVersion)
 
     def _watch(self, resource: Any, version: str, **selection: Any) -> Iterator[Event]:
         with _translated():
-            events = self._client.watch(
+            events = self.connected().watch(
                 resource, server_timeout=WATCH_SECONDS, resource_version=version, **_given(selection)
             )
             for kind, item in events:
@@ -141,7 +156,7 @@ class KubeApi:
         if write.version is not None:
             body["metadata"]["resourceVersion"] = write.version
         with _translated():
-            answer = self._client.patch(
+            answer = self.connected().patch(
                 resource,
                 name,
                 body,
@@ -156,6 +171,11 @@ class KubeApi:
 def _resource(kind: ModelKind) -> Any:
     make = create_namespaced_resource if kind.namespaced else create_global_resource
     return make(GROUP, VERSION, kind.kind, kind.value)
+
+
+def _connect(config: Any) -> Client:
+    timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+    return Client(config=config, timeout=timeout, trust_env=False, transport=_transport(config))
 
 
 def _transport(config: Any) -> httpx2.BaseTransport:
