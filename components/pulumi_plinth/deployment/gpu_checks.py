@@ -57,7 +57,11 @@ def _serving(case: GpuCase, told: Told, arguments: Sequence[str], card: ModelCar
     read = serving_of_command(arguments, case.spec.environment)
     release = tuple(int(part) for part in table_of(ENVIRONMENT).version.split("."))
     gpu = Gpu(shape.gpu, shape.capability, memory_bytes=shape.usable_bytes, count=shape.gpus, mig=told.nodes.mig)
-    return replace(read, model=case.spec.model, card=card, version=release, gpu=gpu, nodes=told.fitted.nodes)
+    nodes = told.fitted.nodes
+    # Each member of a group is told by its agent, when the addresses are known.
+    given = read.arguments if nodes == 1 else {**read.arguments, "nnodes": str(nodes)}
+    told_here = replace(read, arguments=given, nodes=nodes, gpu=gpu)
+    return replace(told_here, model=case.spec.model, card=card, version=release)
 
 
 def _fault(case: GpuCase, verdict: Verdict) -> Fault:
