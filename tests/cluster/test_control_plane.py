@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from lightkube.resources.core_v1 import ConfigMap, Namespace
+from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -77,7 +77,8 @@ def test_the_api_answers(kubectl, client, namespace):
     """Kubernetes 1.35 answers kubectl and a typed client, and every namespace has its service account."""
     assert kubectl("get", "--raw", "/readyz").stdout == "ok"
     assert json.loads(kubectl("version", "-ojson").stdout)["serverVersion"]["gitVersion"].startswith("v1.35.")
-    assert client.get(Namespace, namespace).status.phase == "Active"
+    namespaces = create_global_resource("", "v1", "Namespace", "namespaces")
+    assert client.get(namespaces, namespace).status["phase"] == "Active"
     kubectl("wait", "--for=create", "--timeout=30s", "serviceaccount/default", "-n", namespace)
 
 
@@ -96,7 +97,8 @@ def test_two_appliers_of_one_field_conflict(kubectl, client, namespace):
     refused = kubectl(*second, text=config_map(namespace, a="2"), check=False)
     assert 'conflict with "first"' in refused.stderr
     kubectl(*second, text=config_map(namespace, b="2"))
-    assert client.get(ConfigMap, "settings").data == {"a": "1", "b": "2"}
+    maps = create_namespaced_resource("", "v1", "ConfigMap", "configmaps")
+    assert client.get(maps, "settings")["data"] == {"a": "1", "b": "2"}
 
 
 def test_rules_of_our_own_kinds_hold(kubectl, namespace):
