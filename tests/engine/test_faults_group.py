@@ -135,7 +135,9 @@ def test_killed_member(group, victim, rank, load, record_property):
     told = [end for member in group.members if (end := member.status()["lastEnd"])]
     record_property("told", [end["message"][:90] for end in told])
     assert len(told) == (1 if victim == "agent" else 2)
-    assert all(f"rank {rank}" in end["message"] for end in told if victim == "agent" or told.index(end) != rank)
+    # The other's engine may end by itself over the lost connection, before its agent has heard of the loss.
+    others = [end for end in told if victim == "agent" or told.index(end) != rank]
+    assert all(f"rank {rank}" in end["message"] or end["cause"] == "engine-died" for end in others)
     for client in clients:
         client.join(60)
     assert all(status != 200 or "[DONE]" not in text or "error" in text for status, text in answers)
