@@ -109,6 +109,7 @@ EATER = "import sys; held = b'x' * int(sys.stdin.readline()); print(len(held), f
 """A neighbour that is told how much memory to take, writes to all of it and keeps it until its input ends."""
 
 
+@pytest.mark.exhaustive
 def test_out_of_memory_in_run(group, start_in, record_property):
     """When memory runs out the kernel takes the engine, not agent or neighbour; it is told, and the server is back."""
     server = start_in()

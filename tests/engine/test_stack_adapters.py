@@ -42,6 +42,7 @@ def make_adapter(folder, rank):
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=180)
 
 
+@pytest.mark.exhaustive  # test_adapters lists one in make test
 def test_a_declared_adapter_answers_under_its_name(project):
     """The base and the adapter are two models of one server; another is added from a folder of the stack file."""
     make_adapter(project.folder / "adapters/mine", 8)

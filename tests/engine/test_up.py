@@ -99,6 +99,7 @@ def test_a_second_copy_is_refused(served):
     assert served.status()["phase"] == "ready"
 
 
+@pytest.mark.exhaustive  # test_agent_engine kills one in make test
 def test_a_killed_engine_is_restarted_with_the_cause_told(served):
     """Kill -9 of the engine's core: the agent says so and brings it back."""
     row = served.status()

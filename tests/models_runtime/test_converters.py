@@ -148,6 +148,7 @@ def test_a_gguf_file_is_unpacked(engine_python, tmp_path):
     assert {"model.safetensors", "config.json", "tokenizer.json", "plinth-manifest.json"} <= names
 
 
+@pytest.mark.exhaustive
 def test_a_gguf_file_that_lacks_a_tensor(engine_python, tmp_path):
     """What transformers would make up is refused."""
     path = tmp_path / "tiny.gguf"

@@ -9,7 +9,7 @@ from statistics import mean
 import pytest
 from support.engine import KEY, make_world
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.exhaustive, pytest.mark.timeout(600)]
 
 LOAD = {"--clients": 4, "--requests": 24, "--prompt-tokens": 100, "--max-tokens": 24}
 ENGINES_OWN = """
@@ -78,7 +78,6 @@ def engines_own(server, project_root, tmp_path):
     return run
 
 
-@pytest.mark.exhaustive
 def test_same_figures_as_the_engines_own_benchmark(measure, engines_own, record_property):
     """Waits and throughput agree with the engine's own benchmark under the same load, before and after it."""
     sooner, theirs, later = measure(), engines_own(), measure()
