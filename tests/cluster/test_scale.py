@@ -20,7 +20,13 @@ from plinth_runtime.node.declaration import declared_digest
 from plinth_runtime.node.kube import KubeApi
 from plinth_runtime.node.shelves import describe
 
-pytestmark = [pytest.mark.cluster, pytest.mark.exhaustive, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.exhaustive,
+    pytest.mark.timeout(900),
+    # What waits for the cluster ends with the process of an agent; the crowd's is this one.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 PROCESSES = 5
 SHARDS = "shard"

@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError, ConfigError
+from lightkube.core.resource_registry import resource_registry
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.types import PatchType
 
@@ -65,8 +66,8 @@ class KubeApi:
         self._connect = connect
         self._own = threading.local()
         self._kinds: dict[ModelKind, Any] = {kind: _resource(kind) for kind in ModelKind}
-        self._node: Any = create_global_resource("", "v1", "Node", "nodes")
-        self._secret: Any = create_namespaced_resource("", "v1", "Secret", "secrets")
+        self._node = _class(create_global_resource, "", "v1", "Node", "nodes")
+        self._secret = _class(create_namespaced_resource, "", "v1", "Secret", "secrets")
 
     @classmethod
     def open(cls, kubeconfig: Path | None, context: str | None = None) -> KubeApi:
@@ -170,7 +171,15 @@ class KubeApi:
 
 def _resource(kind: ModelKind) -> Any:
     make = create_namespaced_resource if kind.namespaced else create_global_resource
-    return make(GROUP, VERSION, kind.kind, kind.value)
+    return _class(make, GROUP, VERSION, kind.kind, kind.value)
+
+
+def _class(make: Callable[..., Any], group: str, version: str, kind: str, plural: str) -> Any:
+    """Make a plain class of a kind. A process may have one only: where somebody loaded the library's own, that one."""
+    try:
+        return make(group, version, kind, plural)
+    except ValueError:
+        return resource_registry.get(f"{group}/{version}".lstrip("/"), kind)
 
 
 def _connect(config: Any) -> Client:
