@@ -149,3 +149,11 @@ def test_import_of_something_else_is_refused(box, plugin_on_path):
     with pytest.raises(embedded.DeploymentFailed, match=r"do not match the existing resource \(kind\)"):
         box.up()
     assert not [r for r in box.latest.get("resources", []) if r["urn"].endswith("::x")]
+
+
+def test_resources_as_inputs(box):
+    """A resource given as an input reaches a provider that knows no references as its id."""
+    box.program('from boxes import Box\nBox("b", "x", path=Box("a", "y"))\n')
+    box.up()
+    assert box.resource("b")["inputs"]["path"] == "a"
+    assert not box.up().has_changes

@@ -398,11 +398,3 @@ def test_refresh_with_dependents(box):
     assert box.resource("b")["outputs"]["content"] == "edited"
     assert box.up().changes == {"same": 1, "create": 1, "update": 1}
     assert box.files() == {"a": "text", "b": "a has 4"}
-
-
-def test_resources_as_inputs(box):
-    """A resource given as an input reaches a provider that knows no references as its id."""
-    box.program('from boxes import Box\nBox("b", "x", path=Box("a", "y"))\n')
-    box.up()
-    assert box.resource("b")["inputs"]["path"] == "a"
-    assert not box.up().has_changes

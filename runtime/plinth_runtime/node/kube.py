@@ -175,11 +175,8 @@ def _resource(kind: ModelKind) -> Any:
 
 
 def _class(make: Callable[..., Any], group: str, version: str, kind: str, plural: str) -> Any:
-    """Make a plain class of a kind. A process may have one only: where somebody loaded the library's own, that one."""
-    try:
-        return make(group, version, kind, plural)
-    except ValueError:
-        return resource_registry.get(f"{group}/{version}".lstrip("/"), kind)
+    """Give the library's class of a kind, of which a process may have one only."""
+    return resource_registry.get(f"{group}/{version}".lstrip("/"), kind) or make(group, version, kind, plural)
 
 
 def _connect(config: Any) -> Client:
