@@ -93,7 +93,8 @@ test: check engine model ## check, whole programs, a real Kubernetes, then a rea
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "cluster and not exhaustive and not engine"
 	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
 test-all: check engine model embedding-model $(PEERS_INSTALLED) ## Everything that needs no GPU
-	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes or exhaustive) and not engine and not gpu and not cluster"
+	$(BIN)/pytest -q -m alone
+	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes or exhaustive) and not alone and not engine and not gpu and not cluster"
 	$(IN_CLUSTER) tools || test -z "$${CI:-}"
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "cluster and not engine"
 	$(BIN)/pytest -q -m "engine and not gpu"

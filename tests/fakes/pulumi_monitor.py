@@ -3,6 +3,7 @@
 `run(program)` runs a program against it. With `preview=True` nothing that a cloud makes is known.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -182,6 +183,8 @@ def run(program: Callable[[], Any], cloud: Cloud | None = None) -> Monitor:
     """Run a program against a fresh monitor. What the program raises is raised here."""
     cloud = cloud or Cloud()
     monitor = Monitor(cloud)
+    # Of a refused program the SDK leaves futures behind; each would print its traceback when the process ends.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     pulumi.runtime.set_mocks(cloud, project=PROJECT, stack=STACK, preview=cloud.preview, monitor=monitor)
     pulumi.runtime.test(lambda: program() and None)()
     return monitor

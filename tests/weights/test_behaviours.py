@@ -44,6 +44,7 @@ def bench(project_root, monkeypatch):
     return module
 
 
+@pytest.mark.alone
 @pytest.mark.exhaustive
 @pytest.mark.processes
 @pytest.mark.timeout(600)
@@ -55,6 +56,7 @@ def test_behaviour_01_half_the_processor_time_of_s5cmd(bench):
     assert costs["plinth"].cpu <= 0.5 * costs["s5cmd"].cpu
 
 
+@pytest.mark.alone
 @pytest.mark.exhaustive
 @pytest.mark.processes
 @pytest.mark.timeout(600)

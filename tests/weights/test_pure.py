@@ -68,20 +68,32 @@ def test_an_unfinished_file_is_known_by_its_version():
 
 
 def test_behaviour_17_the_window_grows_halves_and_recovers():
-    """Streams are added while the rate grows by more than 5 %, doubled while it grows as they do, taken away if they
-    brought nothing, halved by a complaint, and added again afterwards.
+    """More streams are kept while they bring 15 % of what they could, doubled while they bring as much as the others,
+    taken away if they brought nothing, halved by a complaint, and tried again afterwards.
     """
     grown = adapt(Window(), 100.0, throttled=False, full=True)
-    assert grown.streams == 24
-    assert adapt(grown, 104.0, throttled=False, full=True).streams == 16
-    assert adapt(grown, 106.0, throttled=False, full=True).streams == 32
-    assert adapt(grown, 149.0, throttled=False, full=True).streams == 48
+    assert grown.streams == 32
+    assert adapt(grown, 114.0, throttled=False, full=True) == Window()
+    assert adapt(grown, 116.0, throttled=False, full=True).streams == 48
+    assert adapt(grown, 199.0, throttled=False, full=True).streams == 64
     assert adapt(grown, 106.0, throttled=False, full=False) == grown
     halved = adapt(grown, 106.0, throttled=True, full=True)
-    assert halved.streams == 12
-    assert adapt(halved, 10.0, throttled=False, full=True).streams == 20
+    assert halved.streams == 16
+    assert adapt(halved, 10.0, throttled=False, full=True).streams == 32
     assert adapt(Window(streams=1), 0.0, throttled=True, full=True).streams == 1
     assert adapt(Window(streams=127), 9.0, throttled=False, full=True).streams == 128
+    assert adapt(Window(streams=128), 9.0, throttled=False, full=True) == Window(streams=128)
+
+
+def test_busy_processors_end_growth_unless_the_connections_are_the_limit():
+    """Where the processors are busy, streams that brought a little more are kept, and those that brought as much as the
+    others are doubled; no trial begins.
+    """
+    grown = adapt(Window(), 100.0, throttled=False, full=True)
+    assert adapt(grown, 116.0, throttled=False, full=True, busy=True) == Window(streams=32)
+    assert adapt(grown, 104.0, throttled=False, full=True, busy=True) == Window()
+    assert adapt(grown, 199.0, throttled=False, full=True, busy=True).streams == 64
+    assert adapt(Window(), 100.0, throttled=False, full=True, busy=True) == Window()
 
 
 @pytest.mark.parametrize(("processors", "streams"), [(1, 4), (2, 8), (4, 16), (64, 16)])

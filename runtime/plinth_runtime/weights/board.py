@@ -44,10 +44,10 @@ class Patience:
     first_backoff: float = 0.1
     longest_backoff: float = 10.0
     longest_retry_after: float = 60.0
-    first_adapt: float = 0.25
-    """Between measurements while streams are added; without a step the time doubles up to `adapt_every`."""
+    first_adapt: float = 0.2
+    """What a trial of more streams takes; the pause before the next doubles with each that failed, to `adapt_every`."""
 
-    adapt_every: float = 1.0
+    adapt_every: float = 8.0
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ class Board:
         self._retired_bytes = 0
         now = clocks.now()
         self._rate = Rate(now)
-        self._interval = patience.first_adapt
+        self._pause = patience.first_adapt
         self._last_progress = (now, 0)
         self.fault: BaseException | None = None
 
@@ -255,15 +255,18 @@ class Board:
         if not received:  # what it takes to connect says nothing about streams
             self._rate = Rate(now, busy=self._clocks.busy(), throttled=self._rate.throttled)
         passed = now - self._rate.at
-        if not self._rate.throttled and passed < self._interval:
+        if not self._rate.throttled and passed < (self._patience.first_adapt if self.window.before else self._pause):
             return
         busy = self._clocks.busy()
-        idle = busy - self._rate.busy < BUSY_SHARE * passed
-        full = bool(self._ready) and len(self._lanes) >= self.window.streams and idle
+        is_busy = busy - self._rate.busy >= BUSY_SHARE * passed
+        full = bool(self._ready) and len(self._lanes) >= self.window.streams
         speed = (received - self._rate.received) / passed if passed else 0.0
-        window = adapt(self.window, speed, throttled=self._rate.throttled, full=full)
-        grown, self.window = window.streams > self.window.streams, window
-        self._interval = self._patience.first_adapt if grown else min(self._patience.adapt_every, 2 * self._interval)
+        window = adapt(self.window, speed, throttled=self._rate.throttled, full=full, busy=is_busy)
+        if window.streams < self.window.streams:
+            self._pause = min(self._patience.adapt_every, 2 * self._pause)
+        elif self.window.before:
+            self._pause = self._patience.first_adapt
+        self.window = window
         self._rate = Rate(now, received, busy)
 
     def _cut(self, now: float) -> None:

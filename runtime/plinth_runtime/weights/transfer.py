@@ -76,8 +76,8 @@ class _Transfer:
         self.finisher.start()
         before = self._board.counters.files_done
         while len(self.finisher.finished) < len(self._works) and not self._board.is_closed:
-            self._staff()
             self._board.tick()
+            self._staff()  # at once: the next measurement is to see what new streams bring
             self._board.counters.files_done = before + len(self.finisher.finished)
             self._transport.watch(self._board.counters)
             self.finisher.wait_for(len(self._works), TICK_SECONDS)

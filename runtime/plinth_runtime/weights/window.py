@@ -1,9 +1,9 @@
 """How many streams at once, and which stream waits too long. Pure: takes measurements, gives decisions.
 
-Streams are added while they bring more bytes, taken away again when they brought none, and halved when the store
-complains. Where each connection has a cap, so that twice the streams bring twice the bytes, they are doubled; where
-the processors are busy with this fetch already, none are added. A stream that gives nothing, or is far slower than its
-like while others are idle, is cut and asked anew.
+More streams are tried: kept while they bring more bytes, taken away again when they brought none, and halved when the
+store complains. Where each connection has a cap, so that twice the streams bring twice the bytes, they are doubled;
+where they do not and the processors are busy with this fetch already, none are added. A stream that gives nothing, or
+is far slower than its like while others are idle, is cut and asked anew.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 START_STREAMS = 16
-STEP_STREAMS = 8
+STEP_STREAMS = 16
 MAX_STREAMS = 128
-GROWTH = 1.05
-"""More streams must bring more than 5 % more bytes to be worth their cost."""
+GROWTH, GAIN = 1.05, 0.15
+"""More streams must bring more than 5 % more bytes to be worth their cost, and more than 15 % of what they would bring
+if each brought as much as the old ones: rates vary.
+"""
 
 LINEAR = 0.8
-"""Of what the new streams would bring if each brought as much as the old ones: then the connections are the limit."""
+"""Of what all streams would bring if each brought as much as the old ones: then the connections are the limit."""
 
 SLOW_FACTOR = 4
 SLOW_SECONDS = 2.0
@@ -34,8 +36,8 @@ STREAMS_PER_PROCESSOR = 4
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The number of streams allowed, the rate in bytes per second that the last step was measured against, and the
-    number `before` that step while it is on trial (0: none is).
+    """The number of streams allowed; while more are on trial, how many there were `before` and their `rate` in bytes
+    per second (0: none are).
     """
 
     streams: int = START_STREAMS
@@ -49,18 +51,28 @@ def first_window(processors: int) -> Window:
     return Window(min(START_STREAMS, STREAMS_PER_PROCESSOR * processors))
 
 
-def adapt(window: Window, rate: float, *, throttled: bool, full: bool) -> Window:
-    """Give the next window after an interval at `rate`. `full`: every allowed stream was busy and work waits."""
+def adapt(window: Window, rate: float, *, throttled: bool, full: bool, busy: bool = False) -> Window:
+    """Give the next window after an interval at `rate`. `full`: every allowed stream was busy and work waits; `busy`:
+    so are the processors.
+    """
     if throttled:
-        # Forget the rate: the store will be asked again whether it can give more.
         return replace(window, streams=max(1, window.streams // 2), rate=0.0, before=0)
     if not full:
         return window
-    if rate > window.rate * GROWTH:
-        is_linear = window.before > 0 and rate > LINEAR * window.rate * window.streams / window.before
-        more = window.streams if is_linear else STEP_STREAMS
-        return replace(window, streams=min(window.most, window.streams + more), rate=rate, before=window.streams)
-    return replace(window, streams=window.before or window.streams, before=0)
+    if not window.before:
+        return window if busy else _tried(window, STEP_STREAMS, rate)
+    added = window.streams / window.before - 1
+    if rate <= window.rate * max(GROWTH, 1 + GAIN * added):
+        return replace(window, streams=window.before, rate=0.0, before=0)
+    if rate > LINEAR * window.rate * (1 + added):
+        return _tried(window, window.streams, rate)
+    return replace(window, rate=0.0, before=0) if busy else _tried(window, STEP_STREAMS, rate)
+
+
+def _tried(window: Window, more: int, rate: float) -> Window:
+    streams = min(window.most, window.streams + more)
+    is_more = streams > window.streams
+    return replace(window, streams=streams, rate=rate if is_more else 0.0, before=window.streams if is_more else 0)
 
 
 @dataclass(frozen=True, slots=True)
