@@ -91,13 +91,13 @@ test: check engine model ## check, whole programs, a real Kubernetes, then a rea
 	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes) and not exhaustive and not cluster and not engine"
 	$(IN_CLUSTER) tools || test -z "$${CI:-}"
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "cluster and not exhaustive and not engine"
-	$(BIN)/pytest -q -m "engine and not exhaustive and not gpu"
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "engine and not exhaustive and not gpu"
 test-all: check engine model embedding-model $(PEERS_INSTALLED) ## Everything that needs no GPU
 	$(BIN)/pytest -q -m alone
 	$(BIN)/pytest -q -n $(WORKERS) -m "(slow or processes or exhaustive) and not alone and not engine and not gpu and not cluster"
 	$(IN_CLUSTER) tools || test -z "$${CI:-}"
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "cluster and not engine"
-	$(BIN)/pytest -q -m "engine and not gpu"
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "engine and not gpu"
 bench: $(INSTALLED) ## Speed of planning (1,000 models x 60 shapes, 100 deployments) and of rendering (200 deployments)
 	$(BIN)/python tests/bench/fit.py
 	$(BIN)/python tests/bench/plan.py
