@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -21,40 +22,49 @@ from weights_world import CAP_BYTES, Command, Cost, World, contenders, measure, 
 RUNS = int(os.environ.get("RUNS", "3"))
 MIB = int(os.environ.get("MIB", "2048"))
 CAPPED = "plinth, 60 MB/s a stream"
+CAPPED_SHARE = 0.9
 BATCH_BYTES, PART_BYTES = 64 << 20, 16 << 20
 
 
-def best_of(commands: dict[str, Command], where: World, runs: int) -> dict[str, Cost]:
-    """Run every contender in turn, so that a noisy minute hits everybody; give the best of each."""
+def rounds(commands: dict[str, Command], where: World, runs: int) -> dict[str, list[Cost]]:
+    """Run every contender in turn, so that a noisy minute hits everybody; give what each cost, less a first round."""
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
-    for _ in range(runs):
+    for number in range(runs + 1):
         for name, command in commands.items():
-            costs[name].append(measure(command, where))
-    return {
-        name: Cost(
-            min(row.wall for row in rows),
-            min(row.cpu for row in rows),
-            max(row.memory for row in rows),
-            max(row.written for row in rows),
-            max((row.said for row in rows), key=lambda said: said.get("streams", 0)),
-        )
-        for name, rows in costs.items()
-    }
+            cost = measure(command, where)
+            if number:  # in the first, memory and disk are touched for the first time
+                costs[name].append(cost)
+    return costs
 
 
-def compare(names: Iterable[str], mib: int, runs: int) -> dict[str, Cost]:
+def best_of(rows: list[Cost]) -> Cost:
+    """Give the best of each figure; of memory and bytes written the worst."""
+    return Cost(
+        min(row.wall for row in rows),
+        min(row.cpu for row in rows),
+        max(row.memory for row in rows),
+        max(row.written for row in rows),
+        max((row.said for row in rows), key=lambda said: said.get("streams", 0)),
+    )
+
+
+def compare(names: Iterable[str], mib: int, runs: int) -> dict[str, list[Cost]]:
     """Measure some contenders only. For tests."""
     with world(mib) as where:
         chosen = set(names)
         commands = {name: command for name, command in contenders(where).items() if name in chosen}
-        return best_of(commands, where, runs)
+        return rounds(commands, where, runs)
 
 
-def capped_share(capped: Cost, free: Cost, mib: int) -> float:
-    """Give what arrived with a cap on each connection, as a share of what could: streams x cap, or the free rate."""
+def capped_share(capped: list[Cost], free: list[Cost], mib: int) -> float:
+    """Give what arrived with a cap on each connection, as a share of what could: streams x cap, or the free rate of the
+    same round. The median of all rounds.
+    """
     size = mib << 20
-    possible = min(capped.said["streams"] * CAP_BYTES, size / free.wall)
-    return size / capped.wall / possible
+    pairs = zip(capped, free, strict=True)
+    return statistics.median(
+        size / slow.wall / min(slow.said["streams"] * CAP_BYTES, size / fast.wall) for slow, fast in pairs
+    )
 
 
 def refetched_after_kill(command: Command, where: World, seconds: float) -> int:
@@ -104,7 +114,6 @@ def broken_promises(best: dict[str, Cost], after_kill: int, second: tuple[Cost, 
         ("wall: 2 x as fast as huggingface_hub", lambda: 2 * ours.wall <= best["huggingface_hub"].wall),
         ("wall: 2.5 x as fast as OCI's", lambda: 2.5 * ours.wall <= best["oci DownloadManager"].wall),
         ("wall: 0.85 of a reader that checks nothing", lambda: best["raw, checks nothing"].wall >= 0.85 * ours.wall),
-        ("60 MB/s a stream: 0.9 of what can come", lambda: capped_share(best[CAPPED], ours, mib) >= 0.9),
         ("TLS: CPU <= 0.85 x s5cmd", lambda: best["plinth, TLS"].cpu <= 0.85 * best["s5cmd, TLS"].cpu),
         ("memory <= 64 MB and 1 MiB a stream", lambda: all(map(_is_small, ours_of_all))),
         ("written 1.00 times", lambda: ours.written <= 1.005 * size),
@@ -127,17 +136,20 @@ def main() -> None:
     """Measure everything, print it, compare it with what is promised."""
     with world(MIB, small=True) as where:
         commands = contenders(where)
-        best = best_of(commands, where, RUNS)
+        costs = rounds(commands, where, RUNS)
+        share = capped_share(costs[CAPPED], costs["plinth"], MIB)
+        best = {name: best_of(rows) for name, rows in costs.items()}
         report(best, MIB << 20)
-        small = best_of(small_contenders(where), where, RUNS)
+        small = {name: best_of(rows) for name, rows in rounds(small_contenders(where), where, RUNS).items()}
         for name, row in small.items():
             print(f"{name:26} {row.wall:7.2f} s {row.cpu:5.2f} CPU s {row.memory:5.0f} MB")
         again = refetched_after_kill(commands["plinth"], where, best["plinth"].wall)
         second = second_pod(commands["plinth"], where)
     print(f"sent twice after kill -9 at half: {again / 1e6:.0f} MB")
     print(f"second pod: {second[1]} bytes sent, ready after {second[0].wall:.2f} s")
-    print(f"60 MB/s a stream: {capped_share(best[CAPPED], best['plinth'], MIB):.2f} of what can come")
+    print(f"60 MB/s a stream: {share:.2f} of what can come")
     broken = broken_promises(best | small, again, second, MIB)
+    broken += ["60 MB/s a stream: 0.9 of what can come"] if share < CAPPED_SHARE else []
     print("\n".join(f"broken: {words}" for words in broken) or "every promise holds")
     sys.exit(bool(broken))
 

@@ -52,8 +52,8 @@ def test_behaviour_01_half_the_processor_time_of_s5cmd(bench):
     """HTTP to a disk, everything checked and synced, costs at most half the processor time of s5cmd, which checks
     nothing; both in one interleaved run.
     """
-    costs = bench.compare(("plinth", "s5cmd"), mib=1024, runs=3)
-    assert costs["plinth"].cpu <= 0.5 * costs["s5cmd"].cpu
+    costs = bench.compare(("plinth", "s5cmd"), mib=2048, runs=5)
+    assert bench.best_of(costs["plinth"]).cpu <= 0.5 * bench.best_of(costs["s5cmd"]).cpu
 
 
 @pytest.mark.alone
@@ -62,6 +62,5 @@ def test_behaviour_01_half_the_processor_time_of_s5cmd(bench):
 @pytest.mark.timeout(600)
 def test_behaviour_02_capped_connections_on_a_real_server(bench):
     """At 60 MB/s a connection, nine tenths come of what all streams, or the line without a cap, can give."""
-    costs = bench.compare(("plinth", "plinth, 60 MB/s a stream"), mib=2048, runs=3)
-    slow = costs["plinth, 60 MB/s a stream"]
-    assert bench.capped_share(slow, costs["plinth"], 2048) >= 0.9
+    costs = bench.compare(("plinth", "plinth, 60 MB/s a stream"), mib=4096, runs=5)
+    assert bench.capped_share(costs["plinth, 60 MB/s a stream"], costs["plinth"], 4096) >= bench.CAPPED_SHARE

@@ -87,13 +87,14 @@ def test_behaviour_17_the_window_grows_halves_and_recovers():
 
 def test_busy_processors_end_growth_unless_the_connections_are_the_limit():
     """Where the processors are busy, streams that brought a little more are kept, and those that brought as much as the
-    others are doubled; no trial begins.
+    others are doubled, unless no processor is left; no trial begins.
     """
     grown = adapt(Window(), 100.0, throttled=False, full=True)
-    assert adapt(grown, 116.0, throttled=False, full=True, busy=True) == Window(streams=32)
-    assert adapt(grown, 104.0, throttled=False, full=True, busy=True) == Window()
-    assert adapt(grown, 199.0, throttled=False, full=True, busy=True).streams == 64
-    assert adapt(Window(), 100.0, throttled=False, full=True, busy=True) == Window()
+    assert adapt(grown, 116.0, throttled=False, full=True, busy=0.3) == Window(streams=32)
+    assert adapt(grown, 104.0, throttled=False, full=True, busy=0.3) == Window()
+    assert adapt(grown, 199.0, throttled=False, full=True, busy=0.3).streams == 64
+    assert adapt(grown, 199.0, throttled=False, full=True, busy=0.6) == Window(streams=32)
+    assert adapt(Window(), 100.0, throttled=False, full=True, busy=0.3) == Window()
 
 
 @pytest.mark.parametrize(("processors", "streams"), [(1, 4), (2, 8), (4, 16), (64, 16)])

@@ -24,7 +24,7 @@ from plinth_runtime.weights.sources import (
     WrongAnswerError,
 )
 from plinth_runtime.weights.streams import Share
-from plinth_runtime.weights.window import BUSY_SHARE, StreamState, Window, adapt, streams_to_cut
+from plinth_runtime.weights.window import StreamState, Window, adapt, streams_to_cut
 from plinth_runtime.weights.work import Counters, FileWork, Job
 
 REMEMBERED_DURATIONS = 64
@@ -44,7 +44,10 @@ class Patience:
     first_backoff: float = 0.1
     longest_backoff: float = 10.0
     longest_retry_after: float = 60.0
-    first_adapt: float = 0.2
+    settle: float = 0.1
+    """Before each measurement, while connections are made."""
+
+    first_adapt: float = 0.1
     """What a trial of more streams takes; the pause before the next doubles with each that failed, to `adapt_every`."""
 
     adapt_every: float = 8.0
@@ -73,12 +76,13 @@ class Clocks:
 
 @dataclass(slots=True)
 class Rate:
-    """Bytes and processor time at the last measurement, to know the rates since."""
+    """Bytes and processor time at the beginning of a measurement, to know the rates since."""
 
     at: float
     received: int = 0
     busy: float = 0.0
     throttled: bool = False
+    settled: bool = False
 
 
 class Board:
@@ -255,13 +259,17 @@ class Board:
         if not received:  # what it takes to connect says nothing about streams
             self._rate = Rate(now, busy=self._clocks.busy(), throttled=self._rate.throttled)
         passed = now - self._rate.at
+        if not self._rate.settled and not self._rate.throttled:
+            if passed >= self._patience.settle:
+                self._rate = Rate(now, received, self._clocks.busy(), settled=True)
+            return
         if not self._rate.throttled and passed < (self._patience.first_adapt if self.window.before else self._pause):
             return
         busy = self._clocks.busy()
-        is_busy = busy - self._rate.busy >= BUSY_SHARE * passed
+        share = (busy - self._rate.busy) / passed if passed else 0.0
         full = bool(self._ready) and len(self._lanes) >= self.window.streams
         speed = (received - self._rate.received) / passed if passed else 0.0
-        window = adapt(self.window, speed, throttled=self._rate.throttled, full=full, busy=is_busy)
+        window = adapt(self.window, speed, throttled=self._rate.throttled, full=full, busy=share)
         if window.streams < self.window.streams:
             self._pause = min(self._patience.adapt_every, 2 * self._pause)
         elif self.window.before:

@@ -27,8 +27,8 @@ SLOW_SECONDS = 2.0
 """A part is never called slow before this, whatever the others do."""
 
 
-BUSY_SHARE = 0.25
-"""Of all processors: where a fetch alone uses so much, streams are not what it lacks."""
+BUSY_SHARE, SPENT_SHARE = 0.25, 0.5
+"""Of all processors: where a fetch alone uses so much, streams are hardly what it lacks, and certainly not."""
 
 STREAMS_PER_PROCESSOR = 4
 """Where the processor is the limit, more streams only cost: 0.52 CPU seconds per GB with 8 on two, 0.59 with 16."""
@@ -51,22 +51,22 @@ def first_window(processors: int) -> Window:
     return Window(min(START_STREAMS, STREAMS_PER_PROCESSOR * processors))
 
 
-def adapt(window: Window, rate: float, *, throttled: bool, full: bool, busy: bool = False) -> Window:
+def adapt(window: Window, rate: float, *, throttled: bool, full: bool, busy: float = 0.0) -> Window:
     """Give the next window after an interval at `rate`. `full`: every allowed stream was busy and work waits; `busy`:
-    so are the processors.
+    the share of all processors that this fetch used.
     """
     if throttled:
         return replace(window, streams=max(1, window.streams // 2), rate=0.0, before=0)
     if not full:
         return window
     if not window.before:
-        return window if busy else _tried(window, STEP_STREAMS, rate)
+        return window if busy >= BUSY_SHARE else _tried(window, STEP_STREAMS, rate)
     added = window.streams / window.before - 1
     if rate <= window.rate * max(GROWTH, 1 + GAIN * added):
         return replace(window, streams=window.before, rate=0.0, before=0)
-    if rate > LINEAR * window.rate * (1 + added):
+    if rate > LINEAR * window.rate * (1 + added) and busy < SPENT_SHARE:
         return _tried(window, window.streams, rate)
-    return replace(window, rate=0.0, before=0) if busy else _tried(window, STEP_STREAMS, rate)
+    return replace(window, rate=0.0, before=0) if busy >= BUSY_SHARE else _tried(window, STEP_STREAMS, rate)
 
 
 def _tried(window: Window, more: int, rate: float) -> Window:
