@@ -2,11 +2,13 @@
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "smollm2-135m"
 COMMAND_SECONDS = 600
+SERVER_PORTS = range(10_000, 31_000)
+"""Below those that outgoing connections get: 32768 and up on Linux, 49152 and up on macOS."""
 
 
 @dataclass
@@ -115,22 +119,24 @@ def is_free(port):
 def free_port():
     """A port that nobody holds, and neither the one a thousand above it, where the management port goes."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port + 1000 <= 65535 and is_free(port) and is_free(port + 1000):
+        (port,) = free_ports(1)
+        if _can_be_held(port + 1000):
             return port
 
 
 def free_ports(number):
-    """Ports nobody uses."""
-    probes = [socket.socket() for _ in range(number)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    """Ports nobody uses. A client is never given one of them while a server that had it is being started again."""
+    shuffled = random.sample(SERVER_PORTS, len(SERVER_PORTS))
+    return list(islice(filter(_can_be_held, shuffled), number))
+
+
+def _can_be_held(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def require(path, command):

@@ -26,7 +26,6 @@ SLOW_FACTOR = 4
 SLOW_SECONDS = 2.0
 """A part is never called slow before this, whatever the others do."""
 
-
 BUSY_SHARE, SPENT_SHARE = 0.25, 0.5
 """Of all processors: where a fetch alone uses so much, streams are hardly what it lacks, and certainly not."""
 
