@@ -28,11 +28,11 @@ class Process:
     started: int
 
     def alive(self):
-        """Whether it runs; a zombie does not, and a child of ours is collected."""
+        """Whether a thread of it runs, so that it holds its ports; a child of ours is collected."""
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
-        state, started = _state(self.pid)
-        return started == self.started and state not in "ZX"
+        state, threads, started = _state(self.pid)
+        return started == self.started and (state not in "ZX" or threads > 1)
 
     def kill(self):
         """End it unless it is gone, and return its descendants: of a node they end too, a moment later."""
@@ -46,12 +46,12 @@ class Process:
 
 
 def _state(pid):
-    """(state letter, start) of a process, from what follows its name; ("X", 0) where there is none."""
+    """(first thread's state, threads, start) of a process, from what follows its name; ("X", 0, 0): there is none."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return "X", 0
-    return fields[0], int(fields[19])
+        return "X", 0, 0
+    return fields[0], int(fields[17]), int(fields[19])
 
 
 class Processes:
@@ -74,7 +74,7 @@ class Processes:
                 **options,
             )
         self.children.append(child)
-        process = Process(name, child.pid, _state(child.pid)[1])
+        process = Process(name, child.pid, _state(child.pid)[2])
         with self._list.open("a") as file:
             file.write(json.dumps(asdict(process)) + "\n")
         return process

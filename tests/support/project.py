@@ -103,9 +103,9 @@ def words(process):
 
 
 def alive(process):
-    """Whether a process seen before still runs (a zombie does not)."""
+    """Whether a process seen before still runs (a zombie does not, unless a thread of it does)."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     except psutil.NoSuchProcess:
         return False
 

@@ -77,9 +77,11 @@ def members(group: int) -> list[int]:
         if not name.isdigit():
             continue
         with suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", encoding="utf-8") as file:  # noqa: PTH123
-            state, parent, pgrp, session = file.read().rpartition(")")[2].split()[:4]
+            fields = file.read().rpartition(")")[2].split()
+            state, parent, pgrp, session, threads = (*fields[:4], fields[17])
             ours = group in (int(pgrp), int(session)) or int(parent) == os.getpid()
-            if ours and state not in "ZX":
+            # While a thread lives its ports and memory are held, although the first one, a zombie, waits for it.
+            if ours and (state not in "ZX" or int(threads) > 1):
                 found.append(int(name))
     return found
 
