@@ -1,6 +1,7 @@
 """The files beside config.json: embedding modules, adapters, pipelines, licence, and the two real sample models."""
 
 import pytest
+from support.project import require
 
 from plinth_runtime.contract.card import CardError, ModelCard
 from plinth_runtime.weights.inspect import inspect_folder
@@ -163,11 +164,11 @@ def test_not_a_number_in_json_reads_as_nothing(llama, folder):
     assert folder.card().generation == {"top_k": 5}
 
 
+@pytest.mark.slow  # not slow, but `make check` comes before the model
 def test_the_sample_model_is_read_as_it_is(project_root):
     """SmolLM2-135M: 134,515,008 parameters, llama, bfloat16, 8192 tokens."""
     model = project_root / "models" / "smollm2-135m"
-    if not model.is_dir():
-        pytest.skip("the sample model is not there; `make model`")
+    require(model, "make model")
     card = inspect_folder(model)
     assert (card.parameters, card.model_type, card.dtype, card.max_context) == (134_515_008, "llama", "bfloat16", 8192)
     assert (card.tied_embeddings, card.kv_bytes_per_token(), card.chat_template) == (True, 23_040, True)

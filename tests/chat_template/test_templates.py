@@ -4,6 +4,7 @@ import json
 import subprocess
 
 import pytest
+from support.project import require
 
 from pulumi_plinth.errors import SpecError
 from pulumi_plinth.model.chat_template import bundled, check, names, resolve, show
@@ -100,11 +101,11 @@ def test_gemma_says_that_it_has_no_system_role():
         show(bundled("gemma2-it"), SYSTEM, prompt=True)
 
 
+@pytest.mark.slow  # not slow, but `make check` comes before the model
 def test_chatml_with_smollm2_s_system_turn_is_smollm2_s_template(project_root):
     """The sample model's own template adds one default system turn and is ChatML otherwise."""
     path = project_root / "models" / "smollm2-135m" / "chat_template.jinja"
-    if not path.exists():
-        pytest.skip("the sample model is not there; `make model`")
+    require(path, "make model")
     theirs = path.read_text()
     assert check(theirs, "x") == []
     default = {"role": "system", "content": "You are a helpful AI assistant named SmolLM, trained by Hugging Face"}
