@@ -164,7 +164,7 @@ def test_not_a_number_in_json_reads_as_nothing(llama, folder):
     assert folder.card().generation == {"top_k": 5}
 
 
-@pytest.mark.slow  # not slow, but `make check` comes before the model
+@pytest.mark.slow
 def test_the_sample_model_is_read_as_it_is(project_root):
     """SmolLM2-135M: 134,515,008 parameters, llama, bfloat16, 8192 tokens."""
     model = project_root / "models" / "smollm2-135m"

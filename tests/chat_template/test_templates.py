@@ -101,7 +101,7 @@ def test_gemma_says_that_it_has_no_system_role():
         show(bundled("gemma2-it"), SYSTEM, prompt=True)
 
 
-@pytest.mark.slow  # not slow, but `make check` comes before the model
+@pytest.mark.slow
 def test_chatml_with_smollm2_s_system_turn_is_smollm2_s_template(project_root):
     """The sample model's own template adds one default system turn and is ChatML otherwise."""
     path = project_root / "models" / "smollm2-135m" / "chat_template.jinja"
