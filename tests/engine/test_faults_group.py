@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.engine import PROMPT, free_ports, wait_until
 from support.hosts import Group, Hosts
+from support.project import lives
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -142,14 +143,6 @@ def test_killed_member(group, victim, rank, load, record_property):
         client.join(60)
     assert all(status != 200 or "[DONE]" not in text or "error" in text for status, text in answers)
     assert ask(group)[0] == 200
-
-
-def lives(pid):
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 @pytest.mark.exhaustive

@@ -14,7 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.engine import PROMPT, World, alive, wait_until
+from support.engine import PROMPT, World, wait_until
+from support.project import lives
 
 STREAM = PROMPT | {"max_tokens": 150, "ignore_eos": True, "stream": True}
 STREAMS = 4
@@ -83,7 +84,7 @@ def test_killed_worker(start, tiny, load, record_property):
     record_property("told", status["lastEnd"]["message"])
     assert status["lastEnd"]["cause"] == "engine-died"
     assert first in others
-    assert not any(alive(pid) for pid in others)
+    assert not any(lives(pid) for pid in others)
     if load:
         client.join(60)
         assert all(status != 200 or "[DONE]" not in text or "error" in text for status, text in answers)
@@ -330,7 +331,7 @@ def test_replicas_inside_one_server(start, tiny, record_property):
     os.kill(cores[1], signal.SIGKILL)
     status = wait_until(lambda: (s := server.status()) and s["restarts"] == 1 and s, 60)
     assert status["lastEnd"]["cause"] == "engine-died"
-    assert not any(alive(pid) for pid in cores)
+    assert not any(lives(pid) for pid in cores)
     server.wait_ready()
     assert server.call("/v1/completions", PROMPT | {"max_tokens": 2})[0] == 200
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.project import free_ports
+from support.project import free_ports, lives
 
 from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.contract.rundir import RunDir
@@ -32,19 +32,11 @@ def wait_until(condition, seconds=PATIENCE_SECONDS):
     raise AssertionError(f"not within {seconds} s: {condition}")
 
 
-def is_alive(pid):
-    """Whether a process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 def processes_of(folder):
     """Process ids whose environment names the folder: an engine's and whatever it started."""
     found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and is_alive(entry.name):
+        if entry.name.isdigit() and lives(int(entry.name)):
             try:
                 if str(folder).encode() in (entry / "environ").read_bytes():
                     found.append(int(entry.name))
@@ -181,5 +173,5 @@ def until():
 
 @pytest.fixture
 def alive():
-    """`is_alive`."""
-    return is_alive
+    """`lives`."""
+    return lives

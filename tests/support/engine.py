@@ -13,8 +13,9 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
-from support.project import free_ports
+from support.project import free_ports, lives
 
 from plinth_runtime.contract.launch import LaunchConfig
 from plinth_runtime.contract.rundir import RunDir
@@ -79,8 +80,7 @@ class Server:
         """
         if self.process.poll() is None and (status := self.status()) and status["enginePid"]:
             self.sessions.add(status["enginePid"])
-        found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and alive(entry.name)]
-        return [pid for pid in found if session_of(pid) in self.sessions]
+        return [pid for pid in psutil.pids() if session_of(pid) in self.sessions and lives(pid)]
 
     def core(self):
         """Process id of the engine's core."""
@@ -109,14 +109,6 @@ def session_of(pid):
         return os.getsid(pid)
     except OSError:
         return 0
-
-
-def alive(pid):
-    """Whether a process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 @dataclass

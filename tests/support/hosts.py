@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 
+import psutil
 import pytest
-from support.engine import whole_or_cut
+from support.engine import session_of, whole_or_cut
+from support.project import lives
 
 from plinth_runtime.contract.rundir import RunDir
 
@@ -137,16 +139,7 @@ class Member:
         """Process ids of every engine that this member was seen to have."""
         if self.process.poll() is None:
             self.status()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-                except OSError:
-                    continue
-                if int(session) in self.sessions and state not in "ZX":
-                    found.append(int(entry.name))
-        return found
+        return [pid for pid in psutil.pids() if session_of(pid) in self.sessions and lives(pid)]
 
     def send(self, number):
         """Signal the agent."""

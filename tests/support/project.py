@@ -110,6 +110,14 @@ def alive(process):
         return False
 
 
+def lives(pid):
+    """Whether the process of an id runs, as `alive` has it."""
+    try:
+        return alive(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
+
+
 def is_free(port):
     """Whether nobody listens on a port of the loopback."""
     with socket.socket() as probe:
