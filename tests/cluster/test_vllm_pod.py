@@ -1,4 +1,4 @@
-"""A real vLLM in a real pod: a stack file rendered, applied, scheduled, started by the agent, asked by its Service."""
+"""A real vLLM in a real pod: the example rendered, applied, scheduled, started by the agent, asked by its Service."""
 
 import json
 import shutil
@@ -14,7 +14,8 @@ from pulumi_plinth.cli import main
 pytestmark = [pytest.mark.cluster, pytest.mark.engine, pytest.mark.exhaustive, pytest.mark.timeout(900)]
 
 READY = "--timeout=600s"
-MODEL = "smollm2"
+EXAMPLE = "kubernetes-example"
+MODEL = "smollm2-135m"
 
 
 def volume(namespace, node, folder):
@@ -47,34 +48,17 @@ def models(tmp_path):
 
 @pytest.fixture
 def rendered(namespace, tmp_path):
-    """The objects of a stack with one deployment on processors, rendered into a folder as a person would."""
-    stack = {
-        "kubernetes": {
-            "namespace": namespace,
-            "namespaces": "existing",
-            "image": NAME,
-            "enginePython": str(ENGINE_PYTHON),
-        },
-        "models": {
-            "smollm2-135m-instruct": {"storage": {"uri": f"pvc://models/{MODEL_FOLDER.name}"}, "servedName": MODEL}
-        },
-        "deployments": {
-            "small": {
-                "model": "smollm2-135m-instruct",
-                "target": "kubernetes",
-                "engine": "vllm-cpu",
-                "maxModelLen": 512,
-                "kvCacheMemory": "1Gi",
-                "open": True,
-                "pod": {"cpu": 0.5},
-            }
-        },
-    }
+    """The example rendered into a folder as a person would: only images and namespace are the test's."""
+    stack = yaml.safe_load((ROOT / f"stacks/Pulumi.{EXAMPLE}.yaml").read_text())["config"]["plinth:stack"]
+    of_test = {"namespace": namespace, "namespaces": "existing", "image": NAME, "enginePython": str(ENGINE_PYTHON)}
+    stack["kubernetes"] |= of_test
+    stack["deployments"]["small"]["pod"] = {"image": NAME, "cpu": 0.5}
     project = tmp_path / "project"
     (project / "stacks").mkdir(parents=True)
     (project / "Pulumi.yaml").write_bytes((ROOT / "Pulumi.yaml").read_bytes())
-    (project / "stacks/Pulumi.pod.yaml").write_text(yaml.safe_dump({"config": {"plinth:stack": stack}}))
-    done = CliRunner().invoke(main, ["render", "--stack", "pod", "--cwd", str(project), "--to", str(tmp_path / "out")])
+    (project / f"stacks/Pulumi.{EXAMPLE}.yaml").write_text(yaml.safe_dump({"config": {"plinth:stack": stack}}))
+    asked = ["render", "--stack", EXAMPLE, "--cwd", str(project), "--to", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, asked)
     assert done.exit_code == 0, done.output
     return tmp_path / "out"
 

@@ -21,6 +21,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 from plinth_runtime.weights.sources import RefusedError, TransientError
 from plinth_runtime.weights.sources.answers import Wanted, judge_status, range_fault
 from plinth_runtime.weights.sources.opening import is_loopback
+from plinth_runtime.weights.sources.tls import Secures, TlsSocket, default_context
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
@@ -28,7 +29,7 @@ SILENCE_SECONDS = 30.0
 
 MAX_REDIRECTS = 5
 TLS_READ_BYTES = 128 << 10
-"""TLS gives 16 KiB records; several of them are collected below Python. A plain socket gives what it has."""
+"""Python's TLS gives 16 KiB records; several of them are collected. A plain socket gives what it has."""
 
 SMALL_LIMIT_BYTES = 64 << 20
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -39,9 +40,8 @@ BROKEN = (OSError, http.client.HTTPException, ValueError, AttributeError)
 
 @dataclass(frozen=True, slots=True)
 class WireSettings:
-    """How to connect. `tls` None: the system's certificates."""
+    """How to connect."""
 
-    tls: ssl.SSLContext | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     connect_seconds: float = CONNECT_SECONDS
     silence_seconds: float = SILENCE_SECONDS
@@ -60,7 +60,6 @@ class HttpBody:
         self._left = length
         self._socket = connection
         self._direct = False
-        self._collected = TLS_READ_BYTES if isinstance(connection, ssl.SSLSocket) else 0
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the front of the buffer; 0 at the end, early or not."""
@@ -81,8 +80,10 @@ class HttpBody:
 
     def _receive(self, buffer: memoryview) -> int:
         """Read what is there; over TLS, which gives 16 KiB at a time, several times that."""
+        if isinstance(self._socket, TlsSocket):
+            return self._socket.fill(buffer)
         filled = self._socket.recv_into(buffer)
-        end = min(len(buffer), self._collected)
+        end = min(len(buffer), TLS_READ_BYTES) if isinstance(self._socket, ssl.SSLSocket) else 0
         while filled < end:
             count = self._socket.recv_into(buffer[filled:end])
             if not count:
@@ -227,18 +228,33 @@ class Wire:
             self.close()
 
 
+class _Secured(http.client.HTTPConnection):
+    """A connection over TLS to a server of the given name, perhaps through a proxy."""
+
+    default_port = http.client.HTTPS_PORT
+
+    def __init__(self, host: str, port: int | None, *, seconds: float, tls: Secures, name: str) -> None:
+        super().__init__(host, port, timeout=seconds)
+        self._tls, self._name = tls, name
+
+    def connect(self) -> None:
+        """Connect, and shake hands."""
+        super().connect()
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)
+
+
 @cache
-def _default_tls(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+def _default_tls(_file: str | None, _folder: str | None) -> Secures:
     """Read the system's certificates, once for all streams: it takes as long as receiving 30 MB."""
-    return ssl.create_default_context()
+    return default_context()
 
 
 def _connection(parts: SplitResult, settings: WireSettings) -> http.client.HTTPConnection:
     host, port = parts.hostname or "", parts.port
     if parts.scheme == "http":
         return http.client.HTTPConnection(host, port, timeout=settings.connect_seconds)
-    tls = settings.tls or _default_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-    make = partial(http.client.HTTPSConnection, timeout=settings.connect_seconds, context=tls)
+    tls = _default_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    make = partial(_Secured, seconds=settings.connect_seconds, tls=tls, name=host)
     proxy = _proxy(host)
     if proxy is None:
         return make(host, port)
