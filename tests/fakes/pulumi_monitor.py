@@ -3,6 +3,7 @@
 `run(program)` runs a program against it. With `preview=True` nothing that a cloud makes is known.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from pulumi.runtime import mocks, rpc
 
 STACK, PROJECT = "test", "plinth"
 STACK_TYPE = "pulumi:pulumi:Stack"
+LOOP = asyncio.new_event_loop()
+"""The one loop of all programs."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ def run(program: Callable[[], Any], cloud: Cloud | None = None) -> Monitor:
     monitor = Monitor(cloud)
     # Of a refused program the SDK leaves futures behind; each would print its traceback when the process ends.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    asyncio.set_event_loop(LOOP)  # tests that ran one of their own have left none
     pulumi.runtime.set_mocks(cloud, project=PROJECT, stack=STACK, preview=cloud.preview, monitor=monitor)
     pulumi.runtime.test(lambda: program() and None)()
     return monitor
@@ -192,10 +196,9 @@ def run(program: Callable[[], Any], cloud: Cloud | None = None) -> Monitor:
 
 def unknown() -> pulumi.Output[Any]:
     """An output that is not known yet. To be made inside a program."""
-    import asyncio
 
     def done(value: Any) -> "asyncio.Future[Any]":
-        future = asyncio.get_event_loop().create_future()
+        future = LOOP.create_future()
         future.set_result(value)
         return future
 
