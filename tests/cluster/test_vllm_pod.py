@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.engine, pytest.mark.exhaustive, p
 READY = "--timeout=600s"
 EXAMPLE = "kubernetes-example"
 MODEL = "smollm2-135m"
+OURS = "app.kubernetes.io/instance=small"
+"""The example's other deployment waits for GPUs."""
 
 
 def volume(namespace, node, folder):
@@ -79,7 +81,7 @@ def test_a_model_answers_through_its_service(cluster, namespace, rendered, model
         answer = cluster.call(f"{url}/completions", asked)
         assert answer.status == 200, answer.text
         assert answer.json()["choices"][0]["text"].strip()
-        (pod,) = json.loads(kubectl("get", "pods", "-n", namespace, "-ojson").stdout)["items"]
+        (pod,) = json.loads(kubectl("get", "pods", "-n", namespace, "-l", OURS, "-ojson").stdout)["items"]
         assert "hostPath" not in json.dumps(pod["spec"])
         assert node.find("EngineCore")
         kubectl("delete", "deployment", "small", "-n", namespace)
