@@ -23,6 +23,8 @@ RUNS = int(os.environ.get("RUNS", "3"))
 MIB = int(os.environ.get("MIB", "2048"))
 CAPPED = "plinth, 60 MB/s a stream"
 CAPPED_SHARE = 0.9
+CAPPED_MIB, CAPPED_RUNS = 4096, 5
+"""Streams are added while the first ones are measured: some half a second, of a small model as of a large one."""
 BATCH_BYTES, PART_BYTES = 64 << 20, 16 << 20
 
 
@@ -137,7 +139,7 @@ def main() -> None:
     with world(MIB, small=True) as where:
         commands = contenders(where)
         costs = rounds(commands, where, RUNS)
-        share = capped_share(costs[CAPPED], costs["plinth"], MIB)
+        short_share = capped_share(costs[CAPPED], costs["plinth"], MIB)
         best = {name: best_of(rows) for name, rows in costs.items()}
         report(best, MIB << 20)
         small = {name: best_of(rows) for name, rows in rounds(small_contenders(where), where, RUNS).items()}
@@ -147,9 +149,13 @@ def main() -> None:
         second = second_pod(commands["plinth"], where)
     print(f"sent twice after kill -9 at half: {again / 1e6:.0f} MB")
     print(f"second pod: {second[1]} bytes sent, ready after {second[0].wall:.2f} s")
-    print(f"60 MB/s a stream: {share:.2f} of what can come")
+    capped = compare(("plinth", CAPPED), CAPPED_MIB, CAPPED_RUNS)
+    share = capped_share(capped[CAPPED], capped["plinth"], CAPPED_MIB)
+    print(
+        f"60 MB/s a stream: {share:.2f} of what can come, of a model of {CAPPED_MIB} MiB ({MIB} MiB: {short_share:.2f})"
+    )
     broken = broken_promises(best | small, again, second, MIB)
-    broken += ["60 MB/s a stream: 0.9 of what can come"] if share < CAPPED_SHARE else []
+    broken += [f"60 MB/s a stream: {CAPPED_SHARE} of what can come"] if share < CAPPED_SHARE else []
     print("\n".join(f"broken: {words}" for words in broken) or "every promise holds")
     sys.exit(bool(broken))
 

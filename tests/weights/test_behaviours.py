@@ -72,5 +72,6 @@ def test_behaviour_01_over_tls_too(bench):
 @pytest.mark.timeout(600)
 def test_behaviour_02_capped_connections_on_a_real_server(bench):
     """At 60 MB/s a connection, nine tenths come of what all streams, or the line without a cap, can give."""
-    costs = bench.compare(("plinth", "plinth, 60 MB/s a stream"), mib=4096, runs=5)
-    assert bench.capped_share(costs["plinth, 60 MB/s a stream"], costs["plinth"], 4096) >= bench.CAPPED_SHARE
+    costs = bench.compare(("plinth", "plinth, 60 MB/s a stream"), mib=bench.CAPPED_MIB, runs=bench.CAPPED_RUNS)
+    share = bench.capped_share(costs["plinth, 60 MB/s a stream"], costs["plinth"], bench.CAPPED_MIB)
+    assert share >= bench.CAPPED_SHARE
