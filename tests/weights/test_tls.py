@@ -286,6 +286,18 @@ def test_silence_and_a_cut(certificate):
         stay.set()
 
 
+@pytest.mark.usefixtures("trusted")
+def test_a_closed_connection(certificate):
+    """Who reads from a connection that is closed is told so."""
+    with talking(certificate, answers(b"x" * 50_000)) as address:
+        line, body = body_of(address, 50_000)
+        buffer = memoryview(bytearray(40_000))
+        body.readinto(buffer)
+        line.close()
+        with pytest.raises(TransientError):
+            body.readinto(buffer)
+
+
 def test_which_library(way):
     """Where Python has its system's OpenSSL 3, that is called."""
     assert isinstance(tls.default_context(), tls.TlsContext) == (way == "openssl")
