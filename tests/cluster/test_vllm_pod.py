@@ -50,7 +50,7 @@ def models(tmp_path):
 
 @pytest.fixture
 def rendered(namespace, tmp_path):
-    """The example rendered into a folder as a person would: only images and namespace are the test's."""
+    """The example rendered as a person would; images, namespace, interpreter and processors are the test's."""
     stack = yaml.safe_load((ROOT / f"stacks/Pulumi.{EXAMPLE}.yaml").read_text())["config"]["plinth:stack"]
     of_test = {"namespace": namespace, "namespaces": "existing", "image": NAME, "enginePython": str(ENGINE_PYTHON)}
     stack["kubernetes"] |= of_test

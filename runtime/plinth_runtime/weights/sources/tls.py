@@ -1,7 +1,7 @@
 """TLS as the reader wants it: OpenSSL fills a buffer of many records in one call, without Python's lock.
 
 Python's `ssl` gives one record of 16 KiB a call and asks the system twice for each. Here the very library that it has
-loaded is called instead, and trusts and checks what `ssl.create_default_context` does. Where Python came with a
+loaded is called instead, and checks what `ssl.create_default_context` does up to Python 3.12. Where Python came with a
 library of its own, or another than OpenSSL 3, `ssl` does the work, only slower.
 """
 
