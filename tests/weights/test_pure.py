@@ -1,6 +1,7 @@
 """The rooms that only decide: checksums, parts, windows, names, structure."""
 
-import google_crc32c
+import google_crc32c.cext
+import google_crc32c.python
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from plinth_runtime.contract.manifest import ManifestFile, WeightManifest
 from plinth_runtime.weights.crc import combine, combine_all
 from plinth_runtime.weights.names import is_bookkeeping, name_faults
 from plinth_runtime.weights.parts import PART_BYTES, partial_key, plan_parts
+from plinth_runtime.weights.reader import LEND_BYTES, extend_crc
 from plinth_runtime.weights.sources import Checksums, RemoteObject
 from plinth_runtime.weights.structure import structure_faults
 from plinth_runtime.weights.window import StreamState, Window, adapt, first_window, streams_to_cut
@@ -36,6 +38,18 @@ def test_combining_long_lengths():
     crc, length = google_crc32c.value(b"plinth"), (1 << 33) + 12345
     first = combine(crc, 0, length)
     assert combine(combine(crc, 0, length // 2), 0, length - length // 2) == first
+
+
+@pytest.mark.parametrize("length", [0, 1, LEND_BYTES - 1, LEND_BYTES, 3 * LEND_BYTES + 7])
+@pytest.mark.parametrize("lent", [True, False])
+@pytest.mark.parametrize("extend", [google_crc32c.cext.extend, google_crc32c.python.extend])
+def test_crc_of_memory_that_is_lent_or_not(monkeypatch, length, lent, extend):
+    """Memory that can be written is lent to the hash, other is copied; in C and in Python it is the same checksum."""
+    monkeypatch.setattr("google_crc32c.extend", extend)
+    data = noise(length)
+    view = memoryview(bytearray(data) if lent else data)
+    assert extend_crc(google_crc32c.value(b"before"), view) == google_crc32c.value(b"before" + data)
+    view.release()  # nothing holds it any longer
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Several models at once: one bound for all streams of a process, shared fairly, and each fetch ends by itself."""
 
+import mmap
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 from fakes.object_server import FOREVER, Fault, ObjectServer
@@ -17,9 +19,16 @@ from plinth_runtime.weights.board import Patience
 from plinth_runtime.weights.fetch import FetchOptions, fetch
 from plinth_runtime.weights.neighbours import Neighbours
 from plinth_runtime.weights.publish import PublishOptions, publish
+from plinth_runtime.weights.reader import BUFFER_BYTES
 from plinth_runtime.weights.shelf import FolderShelf
 from plinth_runtime.weights.sources.opening import open_source, open_store
-from plinth_runtime.weights.streams import Streams
+from plinth_runtime.weights.streams import (
+    LARGE_BUFFER_BYTES,
+    LARGE_BUFFERS,
+    ROOM_BYTES,
+    Streams,
+    large_buffer_bytes,
+)
 
 MODELS = 3
 BOUND = 6
@@ -65,6 +74,40 @@ def test_never_more_than_the_bound(most, steps):
             share.give_back(held.pop())
         assert sum(len(rows) for _, rows in members) <= most
     assert len(seen) <= most
+
+
+def test_the_first_buffers_share_the_room_that_is_left(monkeypatch):
+    """A small program has larger first buffers, of whole pages; a large one, and every later stream, has the usual."""
+    at = ROOM_BYTES - LARGE_BUFFERS * (1 << 20)
+    assert [large_buffer_bytes(resident) for resident in (0, at, at + 9000, ROOM_BYTES, 1 << 30)] == [
+        LARGE_BUFFER_BYTES,
+        2 << 20,
+        (2 << 20) - mmap.PAGESIZE,
+        BUFFER_BYTES,
+        BUFFER_BYTES,
+    ]
+    monkeypatch.setattr("plinth_runtime.weights.streams.resident_bytes", lambda: at)
+    share = Streams().join()
+    sizes = [len(share.take().view) for _ in range(LARGE_BUFFERS + 2)]
+    assert sizes == [2 << 20] * LARGE_BUFFERS + [BUFFER_BYTES] * 2
+
+
+def test_memory_goes_when_nobody_fetches():
+    """Buffers are used again while there is a transfer, and given back to the system after the last."""
+    streams = Streams()
+    first, second = streams.join(), streams.join()
+    buffer = first.take()
+    memory = weakref.ref(buffer)
+    first.give_back(buffer)
+    del buffer
+    first.leave()
+    assert memory() is not None
+    buffer = second.take()
+    assert buffer is memory()
+    second.give_back(buffer)
+    del buffer
+    second.leave()
+    assert memory() is None
 
 
 @pytest.fixture

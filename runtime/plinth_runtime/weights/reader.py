@@ -6,6 +6,7 @@ and are written from it.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from plinth_runtime.weights.parts import Part
 from plinth_runtime.weights.sources import RemoteObject, Session, TransientError
 
 BUFFER_BYTES = 1 << 20
+"""Of one stream. The first ones of a process are larger where the bound of memory allows it (`streams.py`)."""
+
 BUFFERED_WRITE_BYTES = 256 << 10
 """Larger buffered writes leave the processor's cache before the kernel has copied them."""
 
-HASH_BYTES = 64 << 10
-"""The hash wants bytes of its own. A copy of this size costs as little as a larger one, for each stream."""
+LEND_BYTES = 64 << 10
+"""Smaller pieces are copied for the hash: to lend memory, ctypes makes a type for every length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +36,20 @@ class Pulled:
 
 
 class Buffer:
-    """Page-aligned memory of one stream."""
+    """Page-aligned memory of one stream, of so many bytes."""
 
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, BUFFER_BYTES)
+    def __init__(self, size: int = BUFFER_BYTES) -> None:
+        self._memory = mmap.mmap(-1, size)
         self.view = memoryview(self._memory)
-
-    def close(self) -> None:
-        """Give the memory back."""
-        self.view.release()
-        self._memory.close()
 
 
 def extend_crc(crc: int, data: memoryview) -> int:
     """Continue a CRC32C over more bytes."""
-    for start in range(0, len(data), HASH_BYTES):
-        crc = google_crc32c.extend(crc, bytes(data[start : start + HASH_BYTES]))
+    if data.readonly or len(data) < LEND_BYTES:
+        crc = google_crc32c.extend(crc, bytes(data))
+    else:
+        # The hash refuses a memoryview, whose memory would have to be released; an array of ctypes needs no release.
+        crc = google_crc32c.extend(crc, (ctypes.c_ubyte * len(data)).from_buffer(data))
     return crc
 
 
@@ -68,7 +69,7 @@ def _pour(
     read: Callable[[memoryview], int], part: Part, into: tuple[PartialFile, Buffer], arrived: Callable[[int], None]
 ) -> int:
     file, buffer = into
-    chunk = BUFFER_BYTES if file.is_direct else BUFFERED_WRITE_BYTES
+    chunk = len(buffer.view) if file.is_direct else BUFFERED_WRITE_BYTES
     crc = done = 0
     while done < part.length:
         wanted = buffer.view[: min(chunk, part.length - done)]

@@ -6,12 +6,21 @@ method may be called from any thread.
 
 from __future__ import annotations
 
+import mmap
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from plinth_runtime.weights.neighbours import Neighbours
-from plinth_runtime.weights.reader import Buffer
+from plinth_runtime.weights.reader import BUFFER_BYTES, Buffer
 from plinth_runtime.weights.window import MAX_STREAMS
+
+ROOM_BYTES = 52 << 20
+"""The program and the larger part of its first buffers fit into this; 64 MB and 1 MiB a stream are promised."""
+
+LARGE_BUFFERS = 8
+LARGE_BUFFER_BYTES = 4 << 20
+"""Writes of 2.5 instead of 1 MiB take a sixth less of a fetch's CPU; longer ones gain little more."""
 
 
 @dataclass(eq=False, slots=True)
@@ -45,6 +54,7 @@ class Streams:
         self._members: list[Share] = []
         self._spare: list[Buffer] = []
         self._held = 0
+        self._large = BUFFER_BYTES
 
     @property
     def most(self) -> int:
@@ -55,6 +65,8 @@ class Streams:
         """Begin a transfer."""
         share = Share(self)
         with self._lock:
+            if not self._members:
+                self._large = large_buffer_bytes(resident_bytes())
             self._members.append(share)
         return share
 
@@ -70,7 +82,7 @@ class Streams:
             share.hungry = False
             share.held += 1
             self._held += 1
-            return self._spare.pop() if self._spare else Buffer()
+            return self._spare.pop() if self._spare else Buffer(self._buffer_bytes())
 
     def give_back(self, share: Share, buffer: Buffer) -> None:
         """Take a permit back."""
@@ -84,5 +96,23 @@ class Streams:
         with self._lock:
             share.hungry = False
             self._members.remove(share)
-            if self._neighbours is not None and not self._members:
+            if self._members:
+                return
+            self._spare.clear()
+            if self._neighbours is not None:
                 self._neighbours.leave()
+
+    def _buffer_bytes(self) -> int:
+        """Choose the size of one more buffer when every other one is held."""
+        return self._large if self._held <= LARGE_BUFFERS else BUFFER_BYTES
+
+
+def large_buffer_bytes(resident: int) -> int:
+    """Give the size of the first buffers of a program that has so much memory: its room, shared between them."""
+    share = BUFFER_BYTES + (ROOM_BYTES - resident) // LARGE_BUFFERS
+    return max(BUFFER_BYTES, min(LARGE_BUFFER_BYTES, share)) // mmap.PAGESIZE * mmap.PAGESIZE
+
+
+def resident_bytes() -> int:
+    """Read how much memory this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
