@@ -1,14 +1,12 @@
 """Configurations that users really wrote: each gets the verdict it should, from its facts alone, with a rule named."""
 
-from pathlib import Path
-
 import pytest
-import yaml
+from support.pages import read_page
 
 from pulumi_plinth.check.core import judge
 from pulumi_plinth.check.facts import all_rules, load_known, subject_of_facts
 
-ENTRIES = yaml.safe_load(Path(__file__).with_name("misconfigurations.yaml").read_text(encoding="utf-8"))
+ENTRIES = read_page(__file__, "misconfigurations.yaml")
 
 NOT_COVERED = {
     "mla-kv-divided-by-tp": "the fault is in a planner's arithmetic; MLA over two GPUs itself works",

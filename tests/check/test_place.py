@@ -1,9 +1,7 @@
 """Rules about the place: each on both sides of its border, from facts as people write them."""
 
-from pathlib import Path
-
 import pytest
-import yaml
+from support.pages import read_page
 
 from pulumi_plinth.check.core import Severity, judge
 from pulumi_plinth.check.facts_place import place_of_facts
@@ -33,7 +31,7 @@ def verdicts(facts):
 
 BORDERS = [
     (case["rule"], Severity(case["says"]), case["wrong"], case["right"])
-    for case in yaml.safe_load(Path(__file__).with_name("test_place_borders.yaml").read_text())
+    for case in read_page(__file__, "test_place_borders.yaml")
 ]
 
 

@@ -1,16 +1,14 @@
 """Configurations that the rules were not written for: other numbers, pairs just at a border, strangers' threads."""
 
-from pathlib import Path
-
 import pytest
-import yaml
+from support.pages import read_page
 
 from pulumi_plinth.check.core import judge
 from pulumi_plinth.check.facts import all_rules, load_known, subject_of_facts
 from pulumi_plinth.check.serving_rules import SERVING_RULES
 
 PAGES = ("test_serving_variations.yaml", "test_strangers.yaml")
-CASES = [case for page in PAGES for case in yaml.safe_load(Path(__file__).with_name(page).read_text(encoding="utf-8"))]
+CASES = [case for page in PAGES for case in read_page(__file__, page)]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +28,7 @@ def test_variation(case, known):
 
 def test_every_rule_speaks(known):
     """A rule that no configuration, real or invented, makes speak could be wrong without anybody noticing."""
-    real = yaml.safe_load(Path(__file__).with_name("misconfigurations.yaml").read_text(encoding="utf-8"))
+    real = read_page(__file__, "misconfigurations.yaml")
     facts = [*(entry["facts"] for entry in real), *(case[2] for case in CASES)]
     subjects = [subject_of_facts(each, known).subject for each in facts]
     silent = [rule.__name__ for rule in SERVING_RULES if not any(any(rule(subject)) for subject in subjects)]

@@ -29,6 +29,7 @@ IDENTITY = {
 SECRET = {"secret_id": "ocid1.vaultsecret.oc1..hub", "namespace": "serving", "name": "hf-token"}
 
 
+@pytest.mark.processes
 def test_no_public_name_loads_a_provider():
     """`pulumi_oci` and `pulumi_kubernetes` take seconds; they are loaded when something is made with them."""
     code = (

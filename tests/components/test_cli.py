@@ -144,6 +144,7 @@ def invoke(*arguments):
     return CliRunner().invoke(main, list(arguments))
 
 
+@processes
 def test_plan_prints_json_with_launch_and_reasons(project):
     """What is launched, digest and reasons, without starting anything."""
     run = invoke("plan", "--json", "-C", str(project.folder))
@@ -153,6 +154,7 @@ def test_plan_prints_json_with_launch_and_reasons(project):
     assert {reason["subject"] for reason in deployment["reasons"]} >= {"weights", "memory: total", "context"}
 
 
+@processes
 def test_plan_refuses_with_all_faults(project):
     """Three faults in one file are three lines on stderr and exit code 1."""
     project.write(port=0, prot=1, kvCacheMemory="1Gb")
@@ -190,6 +192,7 @@ def test_outside_a_project_the_message_says_where_to_go(tmp_path, monkeypatch):
     assert "no Pulumi.yaml in" in invoke("plan").stderr
 
 
+@processes
 def test_a_stack_file_that_is_no_yaml_is_named(project):
     """The file and the place of the error are in the message."""
     path = project.folder / "stacks/Pulumi.local.yaml"
@@ -207,6 +210,7 @@ def test_help_has_examples_that_keep_their_lines(command):
     assert len([line for line in examples if line.startswith(("plinth ", "kubectl "))]) >= 2
 
 
+@processes
 def test_completion_and_schema_print(project):
     """Shell completion for three shells; a JSON schema with the deployments in it."""
     for shell in ("bash", "zsh", "fish"):

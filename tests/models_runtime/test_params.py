@@ -17,6 +17,7 @@ from plinth_runtime.models.freezing import freeze
 from plinth_runtime.models.registry import Registry
 
 
+@pytest.mark.processes
 def test_parameters_are_read_without_torch():
     """Importing the package and reading parameters loads none of the heavy libraries."""
     code = (

@@ -40,6 +40,7 @@ def test_each_kind_registers_its_resources(kind, preview):
     assert set(monitor.outputs_of("gpu")) == {"pool_id", "image_id", "node_selector", "node_taints", "autoscaler_nodes"}
 
 
+@pytest.mark.processes
 def test_importing_the_package_does_not_load_oracles(project_root):
     """`import pulumi_plinth`, even of the component, costs nothing of pulumi_oci before a pool is made."""
     code = "import sys; from pulumi_plinth import GpuNodePool; sys.exit('pulumi_oci' in sys.modules)"

@@ -97,6 +97,7 @@ def test_signals_are_owned_before_anything_heavy():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.processes
 def test_serving_imports_no_engine():
     """The agent's modules load neither an engine nor Pulumi, and not the metrics library before a scrape."""
     code = "import sys, plinth_runtime.serving.agent; sys.exit(bool({'torch', 'vllm', 'pulumi', 'prometheus_client'} & set(sys.modules)))"  # noqa: E501

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -134,8 +133,10 @@ def free_port():
 
 def free_ports(number):
     """Ports nobody uses. A client is never given one of them while a server that had it is being started again."""
-    shuffled = random.sample(SERVER_PORTS, len(SERVER_PORTS))
-    return list(islice(filter(_can_be_held, shuffled), number))
+    found = set()
+    while len(found) < number:
+        found.update(filter(_can_be_held, random.sample(SERVER_PORTS, number)))
+    return list(found)[:number]
 
 
 def _can_be_held(port):

@@ -50,16 +50,13 @@ class Facts:
 
     def find(self, pattern: str) -> tuple[str, Any] | None:
         """Return the first key, in the order of the facts, that the pattern describes wholly, with its value."""
-        for key, value in self._values.items():
-            if re.fullmatch(pattern, key):
-                self.read.add(key)
-                return key, value
-        return None
+        return next(self.each(pattern), None)
 
     def each(self, pattern: str) -> Iterator[tuple[str, Any]]:
         """Yield all keys that the pattern describes wholly, with their values."""
+        fits = re.compile(pattern).fullmatch
         for key, value in self._values.items():
-            if re.fullmatch(pattern, key):
+            if fits(key):
                 self.read.add(key)
                 yield key, value
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -188,9 +188,19 @@ def load_catalogue(*folders: Path) -> Catalogue:
 
     A row of a later folder with a name that exists changes the fields it gives; `config` is merged key by key.
     """
+    return _stacked(_own().rows, folders) if folders else _own()
+
+
+@cache
+def _own() -> Catalogue:
+    """Read the catalogue of this package, once."""
+    return _stacked({}, (files("pulumi_plinth.model") / "catalogue",))
+
+
+def _stacked(below: Mapping[str, Row], folders: Iterable[Traversable | Path]) -> Catalogue:
     faults: list[Fault] = []
-    rows: dict[str, Row] = {}
-    for folder in (files("pulumi_plinth.model") / "catalogue", *folders):
+    rows = dict(below)
+    for folder in folders:
         for row in read_rows(folder, faults):
             name = str(row.values["name"])
             earlier = rows.get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from plinth_runtime.contract.model_names import GROUP, VERSION, ModelKind
@@ -24,8 +25,9 @@ _COLUMNS = (
 )
 
 
+@cache
 def crd_objects() -> tuple[dict[str, Any], ...]:
-    """Give the definitions of BaseModel and ClusterBaseModel, in this order."""
+    """Give the definitions of BaseModel and ClusterBaseModel, in this order; the same objects each time."""
     return tuple(_definition(kind) for kind in ModelKind)
 
 
