@@ -70,6 +70,7 @@ WRITTEN = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @GENTLE
 @given(WRITTEN)
 def test_behaviour_11_no_arguments_make_a_bucket_public(written):

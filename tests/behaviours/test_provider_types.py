@@ -7,6 +7,7 @@ POOL = {"clusterId": "c", "compartmentId": "x", "nodeShape": "VM.GPU.A10.1"}
 TOKEN = "oci:ContainerEngine/nodePool:NodePool"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("token", "inputs", "faults"),
     [

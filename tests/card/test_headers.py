@@ -193,6 +193,7 @@ JUNK = [
 ]
 
 
+@pytest.mark.slow
 def test_config_values_of_any_type_never_crash(llama, folder):
     """Each key of config.json replaced by every kind of junk gives a card or a CardError."""
     known = {

@@ -324,6 +324,7 @@ def paths(value, path=()):
         yield from paths(item, (*path, key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deployment.yaml", "deployment-right.yaml", "statefulset.yaml", "others.yaml"])
 def test_any_field_may_hold_anything(name):
     """With any one field of a file replaced by nonsense, the rest is still read and judged."""

@@ -26,6 +26,7 @@ def test_variation(case, known):
     assert rule is None or rule in {verdict.rule for verdict in verdicts}
 
 
+@pytest.mark.slow
 def test_every_rule_speaks(known):
     """A rule that no configuration, real or invented, makes speak could be wrong without anybody noticing."""
     real = read_page(__file__, "misconfigurations.yaml")

@@ -54,6 +54,7 @@ def test_a_doubt_is_a_reason(gpus):
         assert len([reason for reason in plan.reasons if reason.subject == "engine"]) == doubts
 
 
+@pytest.mark.slow
 def test_the_planner_s_own_commands_pass(gpus, catalogue):
     """A rule that refuses what the planner wrote is wrong, or the planner is; releases that dropped a model aside."""
     planned, broken = 0, {}

@@ -59,6 +59,7 @@ ELSEWHERE = {"target", "engine", "pool", *HOST_ONLY, *PROCESSORS_ONLY, *POD_ONLY
 """Fields that other targets have, and those of pods, which tests/deployment changes in turn."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "field", [field.alias for name, field in DeploymentSpec.model_fields.items() if name not in ELSEWHERE]
 )
@@ -138,6 +139,7 @@ def outcome(gpus, document):
         return sorted(map(str, error.faults))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=FIELDS, second=FIELDS, data=st.data())
 def test_parts_sum_and_order_has_no_say(gpus, first, second, data):

@@ -45,6 +45,7 @@ def test_definitions_of_others_are_left_alone():
     assert {"DaemonSet", "ClusterBaseModel"} <= kinds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preview", [False, True])
 def test_every_object_is_a_resource_of_its_own_name(preview):
     """Definitions come before the models, and every property is one that the provider takes."""

@@ -32,12 +32,14 @@ def test_round_trip_and_fresh_nonces(recorded):
     assert recorded.decrypt(first) == recorded.decrypt(second) == "ü"
 
 
+@pytest.mark.slow
 def test_a_wrong_passphrase_is_noticed_at_once(recorded):
     """The salt itself tells a wrong passphrase, with what to set."""
     with pytest.raises(PassphraseError, match="PULUMI_CONFIG_PASSPHRASE"):
         PassphraseCrypter("y", recorded.salt)
 
 
+@pytest.mark.slow
 def test_a_new_salt_verifies():
     """A salt made here is accepted with its own passphrase, which may be empty."""
     made = PassphraseCrypter("")

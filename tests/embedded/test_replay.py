@@ -4,6 +4,7 @@
 import json
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -137,13 +138,13 @@ def _config(calls):
 @pytest.fixture(scope="module")
 def recorded_state():
     """Read a recorded checkpoint of the Pulumi CLI."""
-    crypter = {}
+    # A key takes a third of a second.
+    crypter = cache(lambda salt: PassphraseCrypter("x", salt))
 
     def read(name):
         document = json.loads((Path(__file__).parent / "traces" / name).read_text())
         salt = document["checkpoint"]["latest"]["secrets_providers"]["state"]["salt"]
-        key = crypter.setdefault(salt, PassphraseCrypter("x", salt))
-        return snapshot_from_json(document, SecretMemo(lambda: key), name)
+        return snapshot_from_json(document, SecretMemo(lambda: crypter(salt)), name)
 
     return read
 

@@ -191,6 +191,7 @@ ODD = (
 )
 
 
+@pytest.mark.slow
 def test_no_word_is_too_odd_to_be_judged():
     """Pairs of odd words between right ones: faults, never a traceback."""
     for first, second in product(ODD, repeat=2):

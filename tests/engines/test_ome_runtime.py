@@ -96,6 +96,7 @@ def places(value, place=()):
         yield from places(item, (*place, key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
 def test_no_document_is_too_odd_to_be_read(documents, number):
     """Junk at every place in turn: read or remarked on, never a traceback; what is read can be chosen from."""

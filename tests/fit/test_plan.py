@@ -28,6 +28,7 @@ counts = st.none() | st.integers(1, 4)
 many = settings(max_examples=300, deadline=None)
 
 
+@pytest.mark.slow
 @many
 @given(names, gpus, memory, st.floats(0, 200), st.tuples(contexts, counts))
 def test_more_memory_never_makes_a_fitting_plan_fail(name, count, gib, more, wish):
@@ -38,6 +39,7 @@ def test_more_memory_never_makes_a_fitting_plan_fail(name, count, gib, more, wis
     assert isinstance(small, Refused) or isinstance(large, Fitted)
 
 
+@pytest.mark.slow
 @many
 @given(names, gpus, memory, st.tuples(contexts, counts))
 def test_parts_sum_to_what_the_engine_may_take(name, count, gib, wish):
@@ -49,6 +51,7 @@ def test_parts_sum_to_what_the_engine_may_take(name, count, gib, wish):
         assert all(line.size >= 0 and line.formula for line in bill.lines)
 
 
+@pytest.mark.slow
 @many
 @given(names, gpus, memory, st.tuples(contexts, counts))
 def test_every_layout_is_legal_and_serves_a_request(name, count, gib, wish):

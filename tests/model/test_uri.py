@@ -134,6 +134,7 @@ def uris(draw):
     return re.sub(r"\{(\w+)\}", lambda part: draw({**PARTS, **OTHERS}.get(part[1], NAME)), text)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(uris())
 def test_whatever_fits_the_grammar_prints_back_identically(text):

@@ -300,6 +300,7 @@ def broken(value, draw, junk):
     return copy
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.data(), st.sampled_from(EXAMPLES), JUNK)
 def test_no_properties_break_a_rule(data, example, junk):

@@ -23,6 +23,7 @@ def planned(project_root):
     return lambda name: Workspace(project_root, name).plan()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stack", "ids"),
     [

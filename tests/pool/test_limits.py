@@ -100,6 +100,7 @@ def test_what_nobody_answered_is_said_once():
     assert judge(asked[:1], Answers({("X", HERE): ()}, {})).reason == "OCI names no limit that X counts under"
 
 
+@pytest.mark.slow
 def test_nobody_waits_longer_than_until_the_end():
     """What takes longer is said to; what was quick is there."""
     begun = time.monotonic()

@@ -78,6 +78,7 @@ def test_totals_are_those_of_the_pools(tmp_path):
     assert said["per_hour"] == (160 + 1, 160 + 3 * 2 + 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [{}, {"kubernetes": {"namespace": "serving"}}])
 def test_a_platform_twice_gives_the_same_bytes(tmp_path, parts):
     """Nothing of order, clock or chance."""

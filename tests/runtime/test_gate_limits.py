@@ -261,6 +261,7 @@ def strange_request(dice):
     return http(path, method, headers), dice.choices(BODIES, k=dice.randint(1, 3))
 
 
+@pytest.mark.slow
 def test_ten_thousand_strange_requests(tmp_path):
     """None gets past the gate without a key, none breaks it, and each is answered in OpenAI's form."""
     (tmp_path / "keys").write_text(hashlib.sha256(b"right").hexdigest())

@@ -291,6 +291,7 @@ def wished(body):
         return None, refused
 
 
+@pytest.mark.slow
 def test_ten_thousand_strange_bodies():
     """A body is a wish within its bounds or a refusal that JSON can carry; there is no third way."""
     dice = random.Random(6)  # noqa: S311 a test's dice

@@ -83,6 +83,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n"
 METRICS = b"vllm:num_requests_running 1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pieces", "text"),
     [

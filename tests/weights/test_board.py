@@ -76,6 +76,7 @@ class Silent:
         """Do nothing."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processors", [2, 16])
 @pytest.mark.parametrize("uncapped", [1.2e9, 1.9e9])
 def test_behaviour_02_capped_connections_over_a_whole_fetch(processors, uncapped):

@@ -28,6 +28,7 @@ class Endless:
         return Path()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1 << 20, 24 << 20, 100 << 20])
 def test_behaviour_03_a_slow_disk_holds_up_the_streams(tmp_path, monkeypatch, size):
     """While nothing becomes durable, no more than a batch and one part is taken; afterwards everything is."""

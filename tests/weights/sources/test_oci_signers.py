@@ -193,6 +193,7 @@ def test_a_missing_profile_is_named(write_config):
         find_identity({"OCI_CONFIG_FILE": path, "OCI_CLI_AUTH": "security_token"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "kind"), [(401, RefusedError), (403, RefusedError), (429, TransientError), (500, TransientError)]
 )
