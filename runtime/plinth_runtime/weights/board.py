@@ -44,7 +44,7 @@ class Patience:
     first_backoff: float = 0.1
     longest_backoff: float = 10.0
     longest_retry_after: float = 60.0
-    settle: float = 0.1
+    settle: float = 0.05
     """Before each measurement, while connections are made."""
 
     first_adapt: float = 0.1

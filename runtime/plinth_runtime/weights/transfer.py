@@ -19,7 +19,7 @@ from plinth_runtime.weights.streams import Streams
 from plinth_runtime.weights.window import first_window
 from plinth_runtime.weights.work import Counters, FileWork, Job, Watch
 
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.05
 STREAM_END_SECONDS = 1.0
 FLUSH_SECONDS = 60.0
 CANCEL_FLUSH_SECONDS = 0.7
