@@ -83,7 +83,7 @@ check: $(INSTALLED) ## Lint, types, import contracts, unit tests: the inner loop
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n $(WORKERS) --ignore=tests/engine -m "not slow and not processes and not engine and not exhaustive and not gpu and not cluster"
+	$(BIN)/pytest -q -n $(WORKERS) -m "not slow and not processes and not engine and not exhaustive and not gpu and not cluster"
 format: $(INSTALLED) ## Let the tools mend what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

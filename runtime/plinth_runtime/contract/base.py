@@ -13,7 +13,6 @@ class Document(BaseModel):
     """A frozen value with one canonical JSON form. Python names are snake_case, JSON keys camelCase."""
 
     model_config = ConfigDict(
-        defer_build=True,  # when first used: a command uses few of these
         frozen=True,
         extra="forbid",
         alias_generator=to_camel,

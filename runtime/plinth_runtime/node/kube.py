@@ -16,6 +16,7 @@ from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.core.resource_registry import resource_registry
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+from lightkube.models.meta_v1 import Status
 from lightkube.types import PatchType
 
 from plinth_runtime.contract.model_names import GROUP, VERSION, ModelKey, ModelKind
@@ -63,6 +64,9 @@ class KubeApi:
     """
 
     def __init__(self, connect: Callable[[], Client]) -> None:
+        # What reads a refusal for the library prepares itself at the first one, and crashes when threads meet theirs at
+        # the same moment, as watches do when the cluster comes back. Nothing else is read so.
+        Status.from_dict({})
         self._connect = connect
         self._own = threading.local()
         self._kinds: dict[ModelKind, Any] = {kind: _resource(kind) for kind in ModelKind}
