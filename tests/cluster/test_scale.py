@@ -177,11 +177,13 @@ def mislabelled(kubectl, scene):
     return [node for node in wanted if said[node] != wanted[node]]
 
 
-def wait_for(crowd, condition):
-    """Wait, unless the crowd is broken."""
+def wait_for(everybody, condition):
+    """Wait, unless one who is to bring it about is no more."""
+    agents, crowd = everybody
 
     def looked():
         crowd.check()
+        assert {agent.name: agent.log.read_text()[-3000:] for agent in agents if agent.process.poll() is not None} == {}
         return condition()
 
     began = time.monotonic()
@@ -211,16 +213,15 @@ def test_a_bad_hour_of_many_nodes(cluster, kubectl, stage, size):
     scene, agents, crowd = stage(size)
     _create(kubectl, [scene.declaration(index) for index in range(size.models)])
     disturb(cluster, agents, crowd, size.seconds)
-    took = wait_for(crowd, lambda: not wrong(kubectl, scene))
-    wait_for(crowd, lambda: not mislabelled(kubectl, scene))
+    took = wait_for((agents, crowd), lambda: not wrong(kubectl, scene))
+    wait_for((agents, crowd), lambda: not mislabelled(kubectl, scene))
     assert [node.name for node in crowd.nodes if node.killed != 1] == []
     print(f"{size.nodes} nodes, {size.models} models: right {took:.0f} s after the last kill")
-    _measure(kubectl, scene, crowd)
-    assert {agent.name: agent.log.read_text()[-3000:] for agent in agents if agent.process.poll() is not None} == {}
+    _measure(kubectl, scene, (agents, crowd))
     assert max(agent.memory for agent in agents) < MEMORY_LIMIT
 
 
-def _measure(kubectl, scene, crowd):
+def _measure(kubectl, scene, everybody):
     """Change some models while nobody is killed, and count what the API server was told."""
     before = writes(kubectl)
     indices = range(FAILING + NOWHERE, FAILING + NOWHERE + CHANGED)
@@ -228,7 +229,7 @@ def _measure(kubectl, scene, crowd):
     changed = [scene.declaration(index, OTHER) for index in indices]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": changed})
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
-    took = wait_for(crowd, lambda: _is_renewed(kubectl, scene, changed))
+    took = wait_for(everybody, lambda: _is_renewed(kubectl, scene, changed))
     after = writes(kubectl)
     each = {kind: (after[kind] - before[kind]) / pairs for kind in after}
     print(f"{CHANGED} models changed on {pairs} pairs in {took:.0f} s; writes of a pair: {each}")
