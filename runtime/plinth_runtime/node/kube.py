@@ -64,8 +64,8 @@ class KubeApi:
     """
 
     def __init__(self, connect: Callable[[], Client]) -> None:
-        # What reads a refusal for the library prepares itself at the first one, and crashes when threads meet theirs at
-        # the same moment, as watches do when the cluster comes back. Nothing else is read so.
+        # msgspec, by which lightkube reads a refusal, prepares a type at its first use, and crashes when two threads do
+        # so at once, as watches do that are all refused when the cluster comes back. Nothing else of ours is read so.
         Status.from_dict({})
         self._connect = connect
         self._own = threading.local()

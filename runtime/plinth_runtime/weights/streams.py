@@ -16,7 +16,9 @@ from plinth_runtime.weights.reader import BUFFER_BYTES, Buffer
 from plinth_runtime.weights.window import MAX_STREAMS
 
 ROOM_BYTES = 52 << 20
-"""The program and the larger part of its first buffers fit into this; 64 MB and 1 MiB a stream are promised."""
+"""The program, and what its first buffers have beyond the usual size, fit into this; 64 MB and 1 MiB a stream are
+promised, and a transfer itself needs some.
+"""
 
 LARGE_BUFFERS = 8
 LARGE_BUFFER_BYTES = 4 << 20
